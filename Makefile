@@ -1,0 +1,99 @@
+# make run     set-up and the relay with its web page, on http://localhost:8080/ (make run PORT=9000)
+# make test    set-up and everything that is checked: lint, types, pytest, trial, the lowest versions
+# make docs    the documentation, as HTML in docs/_build
+# make format  puts the sources into the form that make lint wants
+# make clean   removes what the others made
+#
+# Set-up needs Python 3.11 or newer with venv, and for the JavaScript tests Node 20 with npm. As root
+# on Debian it installs what is missing; otherwise it names it. Another Python: make PYTHON=python3.13
+
+PYTHON ?= python3
+PORT ?= 8080
+
+VENV := .venv
+LOWEST := .venv-lowest
+JS := tests/js
+SOURCES := distmap tests twisted
+
+# Environments are made anew when PYTHON is another version, and brought up to date when these change.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+METADATA := setup.cfg pyproject.toml
+PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test lint format pytest trial test-lowest docs setup clean
+.NOTPARALLEL:
+
+run: $(VENV)/.run
+	$(VENV)/bin/twistd --nodaemon --pidfile= distmap --port $(PORT)
+
+test: lint pytest trial test-lowest
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.test
+	$(VENV)/bin/ruff check --fix $(SOURCES)
+	$(VENV)/bin/ruff format $(SOURCES)
+
+pytest: setup
+	$(VENV)/bin/python -m pytest
+
+# The same tests as Twisted's own runner takes them; skips are judged by pytest (tests/conftest.py).
+trial: setup
+	$(VENV)/bin/trial tests
+
+test-lowest: setup $(LOWEST)/.test
+	$(LOWEST)/bin/python -m pytest
+
+docs: $(VENV)/.docs
+	$(VENV)/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) $(LOWEST) $(JS)/node_modules build dist *.egg-info docs/_build _trial_temp* \
+	  .mypy_cache .pytest_cache .ruff_cache .hypothesis twisted/plugins/dropin.cache
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+
+# -- set-up ----------------------------------------------------------------------------------------
+
+setup: $(VENV)/.test $(JS)/node_modules/.installed
+
+# Installs Debian packages if we may; fails if not.
+apt = { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get -qq update && \
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(1); } >/dev/null
+
+define make_venv
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(call apt,$(notdir $(PYTHON))-venv) || \
+  { echo 'Missing: $(PYTHON) with venv (Debian: apt-get install $(notdir $(PYTHON))-venv)' >&2; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo 'Missing: Python 3.11 or newer; name one that you have, as in: make PYTHON=python3.13' >&2; exit 1; }
+$(PYTHON) -m venv --clear $(@D)
+@touch $@
+endef
+
+$(VENV)/.python$(VERSION) $(LOWEST)/.python$(VERSION):
+	$(make_venv)
+
+$(VENV)/.run: $(VENV)/.python$(VERSION) $(METADATA)
+	$(VENV)/$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.python$(VERSION) $(METADATA)
+	$(VENV)/$(PIP_INSTALL) --editable '.[test]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.docs: $(VENV)/.python$(VERSION) $(METADATA)
+	$(VENV)/$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
+
+$(LOWEST)/.test: $(LOWEST)/.python$(VERSION) $(METADATA) tests/lowest.txt
+	$(LOWEST)/$(PIP_INSTALL) --constraint tests/lowest.txt --editable '.[test]'
+	@touch $@
+
+# Without npm the JavaScript tests are skipped and say so, so set-up goes on.
+$(JS)/node_modules/.installed: $(JS)/package.json $(JS)/package-lock.json
+	@command -v npm >/dev/null || $(call apt,nodejs npm) || \
+	  echo 'Missing: npm (Debian: apt-get install nodejs npm)' >&2
+	@! command -v npm >/dev/null || { cd $(JS) && npm ci && touch node_modules/.installed; } || \
+	  echo 'Missing: the JavaScript packages of $(JS) (npm ci failed)' >&2

@@ -1,0 +1,54 @@
+"""A key-value map that Twisted programs and browsers share, through a relay that keeps no state.
+
+::
+
+    from distmap import DistributedMap, connect
+
+    connection = connect(reactor, "ws://localhost:8080/")
+    fruits = DistributedMap(connection, "/fruits")
+    await fruits.ready()
+    await fruits.set("apple", 3)
+"""
+
+from __future__ import annotations
+
+from random import SystemRandom
+from typing import Any
+
+from distmap import errors
+from distmap.connection import Connection, Status
+from distmap.connector import WebSocketConnector
+from distmap.map import Change, DistributedMap
+from distmap.streams import Stream
+from distmap.websocket import WebSocketOptions
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Change",
+    "Connection",
+    "DistributedMap",
+    "Status",
+    "Stream",
+    "WebSocketOptions",
+    "connect",
+    "errors",
+]
+
+
+def connect(reactor: Any, url: str, *, options: WebSocketOptions | None = None) -> Connection:
+    """Begins to connect to a relay, and reconnects until the connection is closed.
+
+    Args:
+        reactor: Twisted's reactor.
+        url: the relay's, `ws://` or `wss://`.
+        options: see :class:`WebSocketOptions`.
+
+    Returns:
+        The connection, at once.
+
+    Raises:
+        errors.InvalidValue: it is no such URL.
+    """
+    connector = WebSocketConnector(reactor, url, options)
+    return Connection(reactor, connector, SystemRandom().random)

@@ -1,0 +1,317 @@
+"""The client's connection to a relay: it reconnects until it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from zope.interface import Interface
+
+from distmap.deferreds import Awaitable, Waiters, fired
+from distmap.errors import ConnectionClosed, ConnectionProblem, DistMapError
+from distmap.events import Emitter, Handler
+from distmap.frames import DEFAULT_LIMITS, Limits
+from distmap.session import Session, Transport
+from distmap.states import MuxStream
+from distmap.streams import Stream
+
+FIRST_DELAY_SECONDS: Final = 0.5
+LAST_DELAY_SECONDS: Final = 10.0
+GOING_AWAY: Final = 1001
+NORMAL: Final = 1000
+
+CONNECTING: Final = "connecting"
+OPEN: Final = "open"
+OFFLINE: Final = "offline"
+CLOSED: Final = "closed"
+
+
+class Status(str):
+    """A status, and why: it equals its plain text.
+
+    Attributes:
+        reason: in words why there is no connection; empty if there is one.
+        code: the short name of the reason, such as ``upgrade-refused``; empty if there is none.
+    """
+
+    reason: str
+    code: str
+
+    def __new__(cls, text: str, problem: DistMapError | None = None) -> Status:
+        status = super().__new__(cls, text)
+        status.reason = str(problem or "")
+        status.code = problem.code if problem is not None else ""
+        return status
+
+
+class Attempt(Protocol):
+    """One try to reach the relay, and the connection it leads to; see :class:`IConnector`."""
+
+    def attempt_opened(self, transport: Transport) -> None:
+        """The connection is open: messages may be sent."""
+
+    def attempt_received(self, message: bytes) -> None:
+        """A message came."""
+
+    def attempt_failed(self, problem: ConnectionProblem) -> None:
+        """The connection could not be opened, or is closed; comes once, and ends the attempt."""
+
+
+class IConnector(Interface):
+    """Makes connections to one relay."""
+
+    def connect(attempt: Attempt) -> Callable[[], None]:  # noqa: N805
+        """Begins an attempt; the callable that comes back abandons it: drops the connection."""
+
+
+class Member(Protocol):
+    """What rides on a connection: told of each session."""
+
+    def session_opened(self, session: Session) -> None:
+        """There is a connection."""
+
+    def session_lost(self, problem: ConnectionProblem) -> None:
+        """There is none any more, or a try failed."""
+
+    def close(self) -> None:
+        """The connection is about to be closed."""
+
+
+class Backoff:
+    """The time before the next try: full jitter over a range that doubles, up to a bound.
+
+    After Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
+
+    Args:
+        random: gives a number from 0 to 1.
+    """
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self._random = random
+        self._range_seconds = FIRST_DELAY_SECONDS
+
+    def next_seconds(self) -> float:
+        """The next delay; the range grows."""
+        delay = self._random() * self._range_seconds
+        self._range_seconds = min(LAST_DELAY_SECONDS, 2 * self._range_seconds)
+        return delay
+
+    def reset(self) -> None:
+        """The connection is open."""
+        self._range_seconds = FIRST_DELAY_SECONDS
+
+
+class Connection:
+    """A connection to a relay. Made by :func:`distmap.connect`.
+
+    Events (:meth:`on`): ``stream`` (Stream), the other side opened one; ``open`` (); ``offline``
+    (ConnectionProblem), there is no connection, or another try failed; ``close`` ().
+
+    Args:
+        reactor: for all timers.
+        connector: provides :class:`IConnector`.
+        random: gives a number from 0 to 1; for the jitter and the ids.
+        limits: what is taken from the relay.
+        close_seconds: how long :meth:`close` waits for the relay's answer.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        connector: Any,
+        random: Callable[[], float],
+        limits: Limits = DEFAULT_LIMITS,
+        close_seconds: float = 2.0,
+    ) -> None:
+        self.reactor = reactor
+        self.random = random
+        self.session: Session | None = None
+        self._connector = connector
+        self._limits = limits
+        self._close_seconds = close_seconds
+        self._status = Status(CONNECTING)
+        self._backoff = Backoff(random)
+        self._retry: IDelayedCall | None = None
+        self._close_timer: IDelayedCall | None = None
+        self._transport: Transport | None = None
+        self._abandon: Callable[[], None] | None = None
+        self._members: dict[Member, None] = {}
+        self._early_streams: list[Stream] = []
+        self._events = Emitter("stream", "open", "offline", "close")
+        self._closed = Waiters()
+        self._gone = False
+        self._connect()
+
+    # -- the user's side --------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        """``connecting``, ``open``, ``offline`` or ``closed``, with a `reason` and a `code`."""
+        return self._status
+
+    def on(self, name: str, handler: Handler) -> Callable[[], None]:
+        """Adds a handler of an event; returns what takes it back."""
+        return self._events.on(name, handler)
+
+    def off(self, name: str, handler: Handler) -> None:
+        """Takes a handler back."""
+        self._events.off(name, handler)
+
+    def create_stream(
+        self,
+        meta: Any,
+        *,
+        writable: bool = True,
+        readable: bool = True,
+        half_open: bool = False,
+    ) -> Stream:
+        """Opens a stream to the relay; while there is no connection, as soon as there is one.
+
+        Unlike a map, a stream does not outlive the connection it is open on: it then ends with
+        ConnectionLost, because what was under way may be lost.
+
+        Args:
+            meta: a JSON value, for the relay a route.
+            writable: whether this side may send.
+            readable: whether the other side may.
+            half_open: whether one side's end leaves the other side sending.
+
+        Raises:
+            ConnectionClosed: the connection is closed.
+        """
+        if self._status == CLOSED:
+            raise ConnectionClosed("the connection is closed")
+        stream = Stream(
+            self.reactor, meta, writable=writable, readable=readable, half_open=half_open
+        )
+        if self.session is not None:
+            stream.attach(self.session)
+        else:
+            self._early_streams.append(stream)
+        return stream
+
+    def close(self) -> Awaitable[None]:
+        """Closes the connection and all maps on it.
+
+        Fires with None when nothing of it is left: no socket and no delayed call. May be called
+        more than once.
+        """
+        if self._gone:
+            return fired(None)
+        waiting: Awaitable[None] = self._closed.wait()
+        if self._status != CLOSED:
+            self._begin_close()
+        return waiting
+
+    # -- members ----------------------------------------------------------------------------------
+
+    def attach(self, member: Member) -> None:
+        """Adds what rides on this connection.
+
+        Raises:
+            ConnectionClosed: the connection is closed.
+        """
+        if self._status == CLOSED:
+            raise ConnectionClosed("the connection is closed")
+        self._members[member] = None
+        if self.session is not None:
+            member.session_opened(self.session)
+
+    def detach(self, member: Member) -> None:
+        """Takes it off again."""
+        self._members.pop(member, None)
+
+    # -- an attempt -------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self._retry = None
+        self._abandon = self._connector.connect(self)
+
+    def attempt_opened(self, transport: Transport) -> None:
+        self._backoff.reset()
+        self._transport = transport
+        if self._status == CLOSED:
+            transport.close(NORMAL, "")
+            return
+        self._log.info("connected to {relay}", relay=self._connector)
+        self._status = Status(OPEN)
+        session = Session(self.reactor, transport, self._accept, self._limits)
+        self.session = session
+        for member in list(self._members):
+            member.session_opened(session)
+        streams, self._early_streams = self._early_streams, []
+        for stream in streams:
+            stream.attach(session)
+        self._events.emit("open")
+
+    def attempt_received(self, message: bytes) -> None:
+        if self.session is not None:
+            self.session.receive(message)
+
+    def attempt_failed(self, problem: ConnectionProblem) -> None:
+        session, self.session = self.session, None
+        self._transport = None
+        self._abandon = None
+        if session is not None:
+            session.lost()
+        if self._status == CLOSED:
+            self._finish()
+            return
+        delay_seconds = self._backoff.next_seconds()
+        self._log.warn(
+            "no connection to {relay} ({code}): {problem}; the next try in {delay:.1f} s",
+            relay=self._connector,
+            code=problem.code,
+            problem=problem,
+            delay=delay_seconds,
+        )
+        self._status = Status(OFFLINE, problem)
+        self._retry = self.reactor.callLater(delay_seconds, self._connect)
+        for member in list(self._members):
+            member.session_lost(problem)
+        self._events.emit("offline", problem)
+
+    def _accept(self, stream: MuxStream) -> Stream | None:
+        if self.session is None or not self._events.has("stream"):
+            return None
+        opened = Stream(self.reactor, stream.meta)
+        opened.attach(self.session, stream)
+        self._events.emit("stream", opened)
+        return opened
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def _begin_close(self) -> None:
+        for member in list(self._members):
+            member.close()
+        self._status = Status(CLOSED)
+        for stream in self._early_streams:
+            stream.abandon(ConnectionClosed("the connection was closed"))
+        if self._retry is not None:
+            self._retry.cancel()
+            self._finish()
+        elif self._transport is not None:
+            if self.session is not None:
+                self.session.flush()
+            self._close_timer = self.reactor.callLater(self._close_seconds, self._give_up)
+            self._transport.close(NORMAL, "")
+        elif self._abandon is not None:
+            self._abandon()
+
+    def _give_up(self) -> None:
+        """The relay does not answer the close: drops the connection."""
+        self._close_timer = None
+        if self._abandon is not None:
+            self._abandon()
+
+    def _finish(self) -> None:
+        self._gone = True
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
+        self._events.emit("close")
+        self._closed.fire(None)

@@ -1,0 +1,176 @@
+"""One entry of a map: a value or a tombstone, its stamp, and how it looks on the wire.
+
+On the wire an entry is an object: ``{"event":"set","key":…,"value":…,"stamp":[ms,counter,writer]}``
+or ``{"event":"delete","key":…,"stamp":…}``. Fields that this version does not know are its extras:
+kept, hashed and passed on.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from sys import intern
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta, Raw
+
+from distmap import values
+from distmap.clock import Stamp
+from distmap.errors import InvalidKey, InvalidType, InvalidValue, RemoteProtocolError
+
+HASH_BITS: Final = 52
+"""Hashes and their sums fit the integers of JavaScript, also while two are added."""
+HASH_DIGITS: Final = HASH_BITS // 4
+MAX_EXTRAS_BYTES: Final = 4096
+
+_encode_key = msgspec.json.Encoder().encode
+_is_writer = re.compile(r"[A-Za-z0-9_-]{1,32}").fullmatch
+
+INVALID: Final = (InvalidKey, InvalidType, InvalidValue)
+
+
+class Entry(NamedTuple):
+    """A value or a tombstone, and its stamp.
+
+    Attributes:
+        stamp: when and by whom it was written.
+        value: canonical JSON text; None in a tombstone.
+        extras: canonical JSON text of an object with the fields that this version does not know.
+    """
+
+    stamp: Stamp
+    value: bytes | None
+    extras: bytes | None = None
+
+
+def hash52(text: bytes) -> int:
+    """The first 52 bits of SHA-256."""
+    return int(sha256(text).hexdigest()[:HASH_DIGITS], 16)
+
+
+def position(key: str) -> int:
+    """Where a key stands among all possible hashes of keys."""
+    return hash52(key.encode())
+
+
+def _content(key: str, entry: Entry) -> bytes:
+    (ms, counter, writer), value, extras = entry
+    parts = b"%b,[%d,%d,%b]" % (_encode_key(key), ms, counter, _encode_key(writer))
+    more = b"" if extras is None else b"," + extras
+    if value is None:
+        return b'["delete",%b%b]' % (parts, more)
+    return b'["set",%b,%b%b]' % (parts, value, more)
+
+
+def entry_hash(key: str, entry: Entry) -> int:
+    """The hash of a whole entry; equal in all replicas and both languages.
+
+    It is of the text ``["set",key,[ms,counter,writer],value]`` or ``["delete",key,[…]]``, followed
+    by the extras if there are any.
+    """
+    return hash52(_content(key, entry))
+
+
+def wins(key: str, new: Entry, old: Entry | None) -> bool:
+    """Whether `new` replaces `old`: the later stamp, and at the same stamp the greater hash."""
+    if old is None:
+        return True
+    if new.stamp != old.stamp:
+        return new.stamp > old.stamp
+    if new == old:
+        return False
+    first, second = _content(key, new), _content(key, old)
+    return (hash52(first), first) > (hash52(second), second)
+
+
+# -- the wire -------------------------------------------------------------------------------------
+
+_Count = Annotated[int, Meta(ge=0, le=values.MAX_INTEGER)]
+_WireStamp = tuple[_Count, _Count, Annotated[str, Meta(min_length=1, max_length=32)]]
+
+
+class WireSet(msgspec.Struct, tag_field="event", tag="set", forbid_unknown_fields=True):
+    """A set, as it stands on the wire."""
+
+    key: str
+    value: Raw
+    stamp: _WireStamp
+
+
+class WireDelete(msgspec.Struct, tag_field="event", tag="delete", forbid_unknown_fields=True):
+    """A delete, as it stands on the wire."""
+
+    key: str
+    stamp: _WireStamp
+
+
+_known = msgspec.json.Decoder(WireSet | WireDelete)
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_name = msgspec.json.Decoder(str)
+_stamp = msgspec.json.Decoder(_WireStamp)
+_NAMES = frozenset({"event", "key", "value", "stamp"})
+
+
+def encode_entry(key: str, entry: Entry) -> bytes:
+    """The JSON text of an entry on the wire."""
+    (ms, counter, writer), value, extras = entry
+    more = b"" if extras is None else b"," + extras[1:-1]
+    tail = b'"stamp":[%d,%d,"%b"]%b}' % (ms, counter, writer.encode(), more)
+    if value is None:
+        return b'{"event":"delete","key":%b,%b' % (_encode_key(key), tail)
+    return b'{"event":"set","key":%b,"value":%b,%b' % (_encode_key(key), value, tail)
+
+
+def check_entry(wire: WireSet | WireDelete, max_value_bytes: int) -> tuple[str, Entry]:
+    """The key and entry of what was decoded.
+
+    Raises:
+        RemoteProtocolError: no map can hold them.
+    """
+    try:
+        key = values.check_key(wire.key)
+        value = values.canonical(wire.value, max_value_bytes) if type(wire) is WireSet else None
+    except INVALID as error:
+        raise RemoteProtocolError(str(error)) from None
+    ms, counter, writer = wire.stamp
+    if not _is_writer(writer):
+        raise RemoteProtocolError("a writer is 1 to 32 of A-Z a-z 0-9 _ -")
+    return key, Entry(Stamp(ms, counter, intern(writer)), value)
+
+
+def decode_entry(
+    text: bytes | Raw, max_value_bytes: int = values.MAX_VALUE_BYTES
+) -> tuple[str, Entry]:
+    """Decodes and checks an entry.
+
+    Raises:
+        RemoteProtocolError: it is malformed, or no map can hold it.
+    """
+    try:
+        return check_entry(_known.decode(text), max_value_bytes)
+    except values.NOT_JSON:
+        return _decode_with_extras(text, max_value_bytes)
+
+
+def _decode_with_extras(text: bytes | Raw, max_value_bytes: int) -> tuple[str, Entry]:
+    try:
+        fields = _fields.decode(text)
+        extras = {name: raw for name, raw in fields.items() if name not in _NAMES}
+        event, key = _name.decode(fields["event"]), _name.decode(fields["key"])
+        stamp = _stamp.decode(fields["stamp"])
+        if event == "set":
+            wire: WireSet | WireDelete = WireSet(key, fields["value"], stamp)
+        elif event == "delete" and "value" not in fields:
+            wire = WireDelete(key, stamp)
+        else:
+            raise RemoteProtocolError("an entry is a set with a value or a delete without")
+        key, entry = check_entry(wire, max_value_bytes)
+        if not extras:
+            return key, entry
+        more = values.canonical(msgspec.json.encode(extras), MAX_EXTRAS_BYTES)
+    except KeyError as error:
+        raise RemoteProtocolError(f"an entry without {error.args[0]}") from None
+    except (*values.NOT_JSON, *INVALID) as error:
+        raise RemoteProtocolError(f"a malformed entry: {error}") from None
+    return key, entry._replace(extras=more)

@@ -1,0 +1,242 @@
+"""The wire format of mux-demux: JSON lines, each ``[id, event, payload]``.
+
+This module holds the event names, the limits and the codec, and nothing else; docs/protocol.md is
+the normative text. Payloads stay undecoded (:class:`msgspec.Raw`), so that a relay can pass them
+on byte for byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from distmap.errors import LimitExceeded, RemoteProtocolError
+
+NEW: Final = "new"
+DATA: Final = "data"
+END: Final = "end"
+CLOSE: Final = "close"
+ERROR: Final = "error"
+PAUSE: Final = "pause"
+RESUME: Final = "resume"
+
+EVENTS: Final = frozenset({NEW, DATA, END, CLOSE, ERROR, PAUSE, RESUME})
+
+MESSAGE_BYTES: Final = 256 * 1024
+"""What is gathered for one recipient is cut into messages of about this size."""
+
+Frame: TypeAlias = tuple[str, str, Raw]
+"""``(stream id, event, payload)``; the payload of an event that has none is empty."""
+
+NO_PAYLOAD: Final = Raw(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one side of a connection takes from the other; going over it is a protocol error.
+
+    Attributes:
+        frame_bytes: one frame, without its newline.
+        message_bytes: one WebSocket message (it may hold many frames).
+        streams: streams open at one time.
+        meta_bytes: the meta that opens a stream.
+        id_bytes: a stream id.
+    """
+
+    frame_bytes: int = 1024 * 1024
+    message_bytes: int = 4 * 1024 * 1024
+    streams: int = 1024
+    meta_bytes: int = 4096
+    id_bytes: int = 128
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+_data_frames = msgspec.json.Decoder(tuple[str, str, Raw])
+_any_frame = msgspec.json.Decoder(list[Raw])
+_string = msgspec.json.Decoder(str)
+# msgspec reports an invalid text in several ways; all of them mean a malformed frame.
+MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+encode_json = msgspec.json.encode
+
+
+def _check_utf8(text: bytes) -> None:
+    # msgspec does not look into the strings of a Raw payload, but a WebSocket text message with
+    # invalid UTF-8 would cost whoever the payload is passed on to its connection.
+    if not text.isascii():
+        text.decode()
+
+
+def encode_frame(stream_id: str, event: str, payload: bytes = b"") -> bytes:
+    """Encodes one frame with its newline.
+
+    Args:
+        stream_id: the id of the stream.
+        event: one of :data:`EVENTS`.
+        payload: JSON text without a newline, or empty for an event that has no payload.
+    """
+    if payload:
+        return b'[%b,"%b",%b]\n' % (encode_json(stream_id), event.encode(), payload)
+    return b'[%b,"%b"]\n' % (encode_json(stream_id), event.encode())
+
+
+def data_prefix(stream_id: str) -> bytes:
+    """What stands before the payload in each data frame of a stream; ``]\\n`` stands after it."""
+    return b'[%b,"data",' % encode_json(stream_id)
+
+
+def decode_frame(line: bytes) -> Frame:
+    """Decodes one frame, without its newline.
+
+    Raises:
+        RemoteProtocolError: it is not a JSON array of two strings and at most one payload.
+    """
+    try:
+        _check_utf8(line)
+        return _data_frames.decode(line)
+    except MALFORMED:
+        pass
+    try:
+        _check_utf8(line)
+        parts = _any_frame.decode(line)
+        if not 2 <= len(parts) <= 3:
+            raise RemoteProtocolError(f"a frame has {len(parts)} elements, not 2 or 3")
+        stream_id, event = _string.decode(parts[0]), _string.decode(parts[1])
+    except MALFORMED as error:
+        raise RemoteProtocolError(f"a frame is malformed: {error}") from None
+    return stream_id, event, parts[2] if len(parts) == 3 else NO_PAYLOAD
+
+
+class Options(msgspec.Struct, rename="camel"):
+    """How a stream was opened, told from the receiver's side; npm leaves out what is not so."""
+
+    writable: bool = False
+    readable: bool = False
+    allow_half_open: bool = False
+
+
+class _New(msgspec.Struct):
+    opts: Options
+    # JSON has no undefined: npm's createStream() without a meta sends none.
+    meta: Raw = Raw(b"null")
+
+
+class _Fault(msgspec.Struct):
+    # JSON.stringify(new Error("lost")) is "{}": npm sends just that.
+    message: str = ""
+    code: str | int = "error"
+
+
+_new = msgspec.json.Decoder(_New)
+_fault = msgspec.json.Decoder(str | _Fault)
+
+
+def decode_new(payload: Raw, meta_bytes: int) -> tuple[Any, Options]:
+    """Decodes what opens a stream: its meta (a JSON value) and its options.
+
+    Raises:
+        RemoteProtocolError: a part is missing or of the wrong type.
+        LimitExceeded: the meta is over meta_bytes.
+    """
+    try:
+        new = _new.decode(payload)
+        if len(new.meta) > meta_bytes:
+            raise LimitExceeded(f"the meta of a stream is over {meta_bytes} bytes")
+        return msgspec.json.decode(new.meta), new.opts
+    except MALFORMED:
+        raise RemoteProtocolError("malformed options of a new stream") from None
+
+
+def decode_fault(payload: Raw) -> tuple[str, str]:
+    """Decodes the payload of an error, which is a text or an object, to (message, code).
+
+    Raises:
+        RemoteProtocolError: it is neither.
+    """
+    try:
+        fault = _fault.decode(payload)
+    except MALFORMED:
+        raise RemoteProtocolError("malformed payload of an error") from None
+    return (fault, "error") if isinstance(fault, str) else (fault.message, str(fault.code))
+
+
+def encode_fault(message: str, code: str) -> bytes:
+    """Encodes the payload of an error."""
+    return encode_json({"message": message, "code": code})
+
+
+class FrameDecoder:
+    """Cuts a byte stream into frames; a frame may be cut over any number of chunks."""
+
+    __slots__ = ("_limits", "_partial")
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._partial = bytearray()
+
+    def feed(self, data: bytes) -> tuple[list[Frame], RemoteProtocolError | None]:
+        """Takes the next chunk of the stream.
+
+        Returns:
+            The frames that it completes, and the error that ends the connection, if any: the
+            frames that came before the fault are valid and are to be handled first.
+        """
+        if not self._partial and data.endswith(b"\n") and len(data) <= self._limits.frame_bytes:
+            try:
+                _check_utf8(data)
+                frames = _data_frames.decode_lines(data)
+            except MALFORMED:
+                pass
+            else:
+                # Every newline must stand between two frames: one inside a payload would cut
+                # the frame in two for whoever the payload is passed on to. "]\\n[" is valid JSON
+                # nowhere else than there.
+                count = len(frames)
+                if data.count(b"\n") == count and data.count(b"]\n[") == count - 1:
+                    return frames, None
+        return self._feed_lines(data)
+
+    def _feed_lines(self, data: bytes) -> tuple[list[Frame], RemoteProtocolError | None]:
+        frames: list[Frame] = []
+        *lines, rest = data.split(b"\n")
+        limit = self._limits.frame_bytes
+        try:
+            for line in lines:
+                whole = self._complete(line)
+                if len(whole) > limit:
+                    raise LimitExceeded(f"a frame is over {limit} bytes")
+                if whole.strip(b" \t\r"):
+                    frames.append(decode_frame(whole))
+            self._partial += rest
+            if len(self._partial) > limit:
+                raise LimitExceeded(f"a frame is over {limit} bytes")
+        except RemoteProtocolError as error:
+            return frames, error
+        return frames, None
+
+    def _complete(self, line: bytes) -> bytes:
+        if not self._partial:
+            return line
+        whole = bytes(self._partial + line)
+        self._partial.clear()
+        return whole
+
+
+def gather(parts: list[bytes]) -> list[bytes]:
+    """Joins encoded frames to messages that are not much over :data:`MESSAGE_BYTES`."""
+    if not parts:
+        return []
+    messages: list[bytes] = []
+    size = start = 0
+    for at, part in enumerate(parts):
+        size += len(part)
+        if size >= MESSAGE_BYTES:
+            messages.append(b"".join(parts[start : at + 1]))
+            start, size = at + 1, 0
+    if start < len(parts):
+        messages.append(b"".join(parts[start:]))
+    return messages

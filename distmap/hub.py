@@ -1,0 +1,229 @@
+"""The channels of a relay: who is a member, who gets what, who serves whom. Without I/O.
+
+Payloads pass as bytes. A member's own payloads are JSON objects and go to all other members; the
+relay's messages to a member, and a member's to the relay, are JSON arrays that begin with their
+name, so that no member can forge one to another. :meth:`Hub.flush` hands out what has gathered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Generic
+
+import msgspec
+
+from distmap.channel import Channel, LinkT, Member, Outgoing
+from distmap.errors import RemoteProtocolError
+from distmap.values import NOT_JSON
+
+VERSION: Final = (1, 0)
+"""Of the channel protocol: major and minor."""
+MAX_SERVING: Final = 4
+"""Newcomers that one donor serves at a time."""
+MAX_FAILED_DONORS: Final = 3
+"""After so many donors that failed it, a newcomer is told to go on alone."""
+PROMPT_MEMBERS: Final = 64
+"""Joins and leaves are told at once in channels up to this size, and gathered in larger ones."""
+
+_encode = msgspec.json.Encoder().encode
+_decode_control = msgspec.json.Decoder(list[Any]).decode
+
+
+class Hub(Generic[LinkT]):
+    """All channels of one relay.
+
+    Args:
+        now_ms: tells the relay's time, in milliseconds since 1970.
+    """
+
+    def __init__(self, now_ms: Callable[[], float]) -> None:
+        self.channels: dict[str, Channel[LinkT]] = {}
+        self._now_ms = now_ms
+        self._last_id = 0
+        self._dirty: dict[Channel[LinkT], None] = {}
+        self._changed: dict[Channel[LinkT], None] = {}
+        self._controls: list[tuple[Member[LinkT], bytes]] = []
+
+    @property
+    def members(self) -> int:
+        """How many members all channels have together."""
+        return sum(len(channel.members) for channel in self.channels.values())
+
+    # -- membership -------------------------------------------------------------------------------
+
+    def join(self, name: str, link: LinkT, prefix: bytes, *, plain: bool) -> Member[LinkT]:
+        """Opens a channel for a stream; a member that is not plain gets its welcome and a donor.
+
+        Args:
+            name: the URI.
+            link: the connection of the stream.
+            prefix: of the data frames of the stream.
+            plain: see :class:`Member`.
+        """
+        channel = self.channels.get(name)
+        if channel is None:
+            channel = self.channels[name] = Channel(name)
+        self._last_id += 1
+        member = Member(str(self._last_id), channel, link, prefix, plain)
+        channel.add(member)
+        self._changed[channel] = None
+        if not plain:
+            welcome = {
+                "version": VERSION,
+                "peer": member.id,
+                "time_ms": self._now_ms(),
+                "members": len(channel.members),
+            }
+            self._tell(member, "welcome", welcome)
+            self._find_donor(member)
+        return member
+
+    def leave(self, member: Member[LinkT]) -> None:
+        """Takes a member out of its channel; a second call does nothing."""
+        channel = member.channel
+        if member.id not in channel.members:
+            return
+        channel.remove(member)
+        self._release_donor(member)
+        if not channel.members:
+            del self.channels[channel.name]
+            self._dirty.pop(channel, None)
+            self._changed.pop(channel, None)
+            return
+        self._changed[channel] = None
+        for other in channel.members.values():
+            other.failed.discard(member)
+            if other.donor is member:
+                other.donor = None
+        self._serve_waiting(channel)
+
+    # -- what members send ------------------------------------------------------------------------
+
+    def receive(self, member: Member[LinkT], payload: bytes) -> None:
+        """Takes a payload of a member.
+
+        Raises:
+            RemoteProtocolError: it is neither an object nor a message that the relay knows.
+        """
+        first = payload[:1]
+        if member.plain or first == b"{":
+            member.received += 1
+            member.channel.pending.append((member, payload))
+            self._dirty[member.channel] = None
+        elif first == b"[":
+            self._receive_control(member, payload)
+        else:
+            raise RemoteProtocolError("a payload on a channel is an object, or for the relay")
+
+    def _receive_control(self, member: Member[LinkT], payload: bytes) -> None:
+        try:
+            message = _decode_control(payload)
+        except NOT_JSON as error:
+            raise RemoteProtocolError(f"malformed message for the relay: {error}") from None
+        match message:
+            case ["ready"]:
+                self._release_donor(member)
+                self._make_ready(member)
+                self._serve_waiting(member.channel)
+            case ["sync", None | str()]:
+                failed = member.channel.members.get(message[1] or "")
+                self._release_donor(member)
+                if failed is not None:
+                    member.failed.add(failed)
+                if member not in member.channel.waiting:
+                    self._find_donor(member)
+                self._serve_waiting(member.channel)
+            case ["time", int() | float()]:
+                self._tell(member, "time", message[1], self._now_ms())
+            case _:
+                raise RemoteProtocolError("a message that the relay does not know")
+
+    # -- donors -----------------------------------------------------------------------------------
+
+    def _find_donor(self, member: Member[LinkT]) -> None:
+        """Gives a newcomer a donor, or tells it that it is alone, or lets it wait."""
+        channel = member.channel
+        willing = False
+        if len(member.failed) < MAX_FAILED_DONORS:
+            for donor in channel.ready:
+                if donor is member or donor in member.failed:
+                    continue
+                willing = True
+                if donor.serving < MAX_SERVING:
+                    self._choose(donor, member)
+                    return
+        if willing:
+            channel.waiting.append(member)
+        else:
+            self._make_ready(member)
+            self._tell(member, "alone")
+
+    def _choose(self, donor: Member[LinkT], member: Member[LinkT]) -> None:
+        # The one that was chosen longest ago comes first.
+        ready = member.channel.ready
+        del ready[donor]
+        ready[donor] = None
+        donor.serving += 1
+        member.donor = donor
+        self._tell(member, "donor", donor.id)
+
+    def _make_ready(self, member: Member[LinkT]) -> None:
+        member.ready = True
+        member.failed.clear()
+        member.channel.ready.setdefault(member, None)
+
+    def _release_donor(self, member: Member[LinkT]) -> None:
+        if member.donor is not None:
+            member.donor.serving -= 1
+            member.donor = None
+
+    def _serve_waiting(self, channel: Channel[LinkT]) -> None:
+        for _ in range(len(channel.waiting)):
+            before = len(channel.waiting)
+            self._find_donor(channel.waiting.popleft())
+            if len(channel.waiting) == before:
+                return
+
+    # -- what goes out ----------------------------------------------------------------------------
+
+    def tell_client(self, member: Member[LinkT], client: str) -> None:
+        """Tells a member that another peer wants a stream to it."""
+        self._tell(member, "client", client)
+
+    def _tell(self, member: Member[LinkT], name: str, *details: object) -> None:
+        self._controls.append((member, _encode([name, *details])))
+
+    def flush(self) -> list[Outgoing[LinkT]]:
+        """Hands out all that has gathered since the last call, in the order it is to be sent."""
+        out: list[Outgoing[LinkT]] = []
+        for channel in self._dirty:
+            senders = dict.fromkeys(sender for sender, _ in channel.pending)
+            out += channel.flush()
+            for sender in senders:
+                if not sender.plain:
+                    self._tell(sender, "ack", sender.received)
+        self._dirty.clear()
+        for member, payload in self._controls:
+            out.append((b"%b%b]\n" % (member.prefix, payload), [member.link]))
+        self._controls.clear()
+        return out + self.flush_membership(PROMPT_MEMBERS)
+
+    def flush_membership(self, most: int | None = None) -> list[Outgoing[LinkT]]:
+        """Hands out the joins and leaves.
+
+        Args:
+            most: leave out channels of more members; None for all channels.
+        """
+        out: list[Outgoing[LinkT]] = []
+        for channel in list(self._changed):
+            if most is None or len(channel.members) <= most:
+                del self._changed[channel]
+                news = ["members", len(channel.members), channel.joined, channel.left]
+                channel.joined, channel.left = [], []
+                out += channel.tell_all(_encode(news))
+        return out
+
+    @property
+    def membership_waits(self) -> bool:
+        """Whether joins or leaves of a large channel wait for :meth:`flush_membership`."""
+        return bool(self._changed)

@@ -1,0 +1,315 @@
+"""The map that peers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any, Final, NamedTuple
+
+from distmap import values
+from distmap.clock import HybridClock, Stamp
+from distmap.connection import CLOSED, CONNECTING, Connection, Status
+from distmap.deferreds import Awaitable, Waiters, fired
+from distmap.entries import Entry
+from distmap.errors import ConnectionProblem, InvalidValue, MapClosed, RemoteError
+from distmap.events import Emitter, Handler
+from distmap.lww import Replica, Update
+from distmap.seat import Seat
+
+DEFAULT_URI: Final = "/distributed-map"
+MAX_URI_BYTES: Final = 900
+READY: Final = "ready"
+
+_WRITER_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_WRITER_LENGTH = 12
+
+
+class Change(NamedTuple):
+    """One change of a map, as :meth:`DistributedMap.observe` tells it.
+
+    Attributes:
+        key: of the entry.
+        value: what is there now; None if it was deleted.
+        old_value: what was there before; None if nothing was.
+        deleted: whether this is a delete.
+        local: whether this peer wrote it.
+        writer: the id of the replica that wrote.
+        time_ms: when it wrote, by the relay's time: milliseconds since 1970.
+    """
+
+    key: str
+    value: Any
+    old_value: Any
+    deleted: bool
+    local: bool
+    writer: str
+    time_ms: int
+
+
+class DistributedMap(MutableMapping[str, Any]):
+    """A map that all peers of one URI share.
+
+    Each peer holds a full copy. Reading is local; a write is here at once and goes to the others.
+    Of two writes of one key the later one stays, in all copies; docs/semantics.md tells what that
+    means and what it does not. Values are JSON; each reading gives a new object.
+
+    Events (:meth:`on`): ``set`` (value, key, map), a peer set a key; ``delete`` (old value, key,
+    map), a peer deleted one; ``ready`` (map), once; ``status`` (status); ``peers`` (number). What
+    comes before ``ready`` is not told one by one: it is in the map that ``ready`` hands over.
+
+    Args:
+        connection: from :func:`distmap.connect`.
+        uri: names the map; not empty, 900 bytes at most.
+        max_value_bytes: the longest JSON text of a value; the same for all peers of a map.
+
+    Raises:
+        InvalidValue: the URI is empty or too long.
+        ConnectionClosed: the connection is closed.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        uri: str = DEFAULT_URI,
+        *,
+        max_value_bytes: int = values.MAX_VALUE_BYTES,
+    ) -> None:
+        if not uri or len(uri.encode("utf-8", "replace")) > MAX_URI_BYTES:
+            raise InvalidValue(f"a URI is 1 to {MAX_URI_BYTES} bytes")
+        self.uri = uri
+        self._events = Emitter("set", "delete", "ready", "status", "peers", "change")
+        self._ready = Waiters()
+        self._synced: str | None = None
+        self._status = Status(CONNECTING)
+        # By key, the Deferreds of writes that the relay has not taken, oldest first.
+        self._writes: dict[str, list[tuple[Stamp, Awaitable[bool]]]] = {}
+        random = connection.random
+        writer = "".join(_WRITER_DIGITS[int(random() * 62)] for _ in range(_WRITER_LENGTH))
+        clock = HybridClock(lambda: connection.reactor.seconds() * 1000, writer)
+        self._replica = Replica(clock, max_value_bytes)
+        self._seat = Seat(connection, uri, self._replica, self)
+        connection.attach(self._seat)
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def __getitem__(self, key: str) -> Any:
+        entry = self._replica.entries.get(key)
+        if entry is None or entry.value is None:
+            raise KeyError(key)
+        return values.decode(entry.value)
+
+    def __contains__(self, key: object) -> bool:
+        entry = self._replica.entries.get(key)  # type: ignore[call-overload]
+        return entry is not None and entry.value is not None
+
+    def __len__(self) -> int:
+        return self._replica.live
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key, _ in self._replica.items())
+
+    def has(self, key: str) -> bool:
+        """Whether there is a value."""
+        return key in self
+
+    def __repr__(self) -> str:
+        return f"<DistributedMap {self.uri} {self._status}, {len(self)} keys>"
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._check_open()
+        self._wrote(self._replica.set(key, value))
+
+    def __delitem__(self, key: str) -> None:
+        self._check_open()
+        update = self._replica.delete(key)
+        if update is None:
+            raise KeyError(key)
+        self._wrote(update)
+
+    def set(self, key: str, value: Any) -> Awaitable[None]:
+        """Sets a value: here at once, then everywhere.
+
+        Fires with None once the relay has taken it for the network, also after a reconnect.
+        Errbacks with MapClosed if the map is closed before that.
+
+        Raises:
+            InvalidKey, InvalidValue, InvalidType: no map can hold it (see :mod:`distmap.values`).
+            MapClosed: the map is closed.
+        """
+        self._check_open()
+        return self._write(self._replica.set(key, value), None)
+
+    def delete(self, key: str) -> Awaitable[bool]:
+        """Deletes a key: here at once, then everywhere.
+
+        Fires with True once the relay has taken it for the network, at once with False if there
+        is no such key. Errbacks with MapClosed if the map is closed before that.
+
+        Raises:
+            InvalidKey, InvalidType: no map can hold such a key.
+            MapClosed: the map is closed.
+        """
+        self._check_open()
+        update = self._replica.delete(key)
+        return fired(False) if update is None else self._write(update, True)
+
+    def _write(self, update: Update, result: Any) -> Awaitable[Any]:
+        deferred: Awaitable[Any] = Awaitable(lambda _: None)
+        deferred.addCallback(lambda _: result)
+        self._writes.setdefault(update.key, []).append((update.entry.stamp, deferred))
+        self._wrote(update)
+        return deferred
+
+    def _wrote(self, update: Update) -> None:
+        self._seat.wrote(update)
+        if self._events.has("change"):
+            self._events.emit("change", _change(update, local=True))
+
+    def _check_open(self) -> None:
+        if self._status == CLOSED:
+            raise MapClosed(f"the map {self.uri} is closed")
+
+    # -- events and status ------------------------------------------------------------------------
+
+    def on(self, name: str, handler: Handler) -> Callable[[], None]:
+        """Adds a handler of an event; a ``ready`` handler of a ready map is called at once.
+
+        Returns:
+            What takes it back.
+        """
+        if name == "ready" and self._synced is not None:
+            once = Emitter("ready")
+            once.on("ready", handler)
+            once.emit("ready", self)
+        return self._events.on(name, handler)
+
+    def off(self, name: str, handler: Handler) -> None:
+        """Takes a handler back."""
+        self._events.off(name, handler)
+
+    def observe(self, handler: Callable[[Change], Any]) -> Callable[[], None]:
+        """Adds a handler of all changes, also this peer's own.
+
+        Returns:
+            What takes it back.
+        """
+        return self._events.on("change", handler)
+
+    def ready(self) -> Awaitable[DistributedMap]:
+        """Fires with the map once it has the network's state, at once if it has it.
+
+        Errbacks with MapClosed if the map is closed before that.
+        """
+        if self._synced is not None:
+            return fired(self)
+        self._check_open()
+        return self._ready.wait()
+
+    @property
+    def peers(self) -> int:
+        """How many others have this map open now."""
+        return self._seat.peer.peers
+
+    @property
+    def synced(self) -> str | None:
+        """How ready came: ``peer`` (synced with one), ``alone`` (nobody had the map), or None."""
+        return self._synced
+
+    @property
+    def status(self) -> Status:
+        """``connecting``, ``syncing``, ``ready``, ``offline`` or ``closed``; it has a `reason` in
+        words and a short `code`.
+        """
+        return self._status
+
+    @property
+    def refused(self) -> int:
+        """How many entries of other peers could not be taken, because no map can hold them."""
+        return self._replica.refused
+
+    def close(self) -> Awaitable[None]:
+        """Leaves the map; the connection stays. Fires when it is left; may be called again."""
+        self._seat.close()
+        return fired(None)
+
+    # -- what the seat tells ----------------------------------------------------------------------
+
+    def updated(self, updates: list[Update]) -> None:
+        if self._synced is None:
+            return
+        events = self._events
+        tells_change, tells_set = events.has("change"), events.has("set")
+        tells_delete = events.has("delete")
+        if not (tells_change or tells_set or tells_delete):
+            return
+        for update in updates:
+            entry, old = update.entry, _value(update.old)
+            if entry.value is None and old is None:
+                continue  # a tombstone of a key that was not there
+            if tells_change:
+                events.emit("change", _change(update, local=False))
+            if entry.value is not None:
+                if tells_set:
+                    events.emit("set", values.decode(entry.value), update.key, self)
+            elif tells_delete and old is not None:
+                events.emit("delete", old[0], update.key, self)
+
+    def taken(self, writes: list[tuple[str, Stamp]]) -> None:
+        for key, stamp in writes:
+            waiting = self._writes.get(key)
+            while waiting and waiting[0][0] <= stamp:
+                waiting.pop(0)[1].callback(True)
+            if waiting is not None and not waiting:
+                self._writes.pop(key, None)
+
+    def restamped(self, updates: list[Update]) -> None:
+        for key, entry, _ in updates:
+            if key in self._writes:
+                self._writes[key] = [(entry.stamp, d) for _, d in self._writes[key]]
+
+    def became_ready(self, how: str) -> None:
+        self._set_status(Status(READY))
+        if self._synced is None:
+            self._synced = how
+            self._ready.fire(self)
+            self._events.emit("ready", self)
+
+    def peers_changed(self, peers: int) -> None:
+        self._events.emit("peers", peers)
+
+    def status_changed(self, status: str, problem: ConnectionProblem | RemoteError | None) -> None:
+        self._set_status(Status(status, problem))
+
+    def left(self) -> None:
+        self._set_status(Status(CLOSED))
+        error = MapClosed(f"the map {self.uri} was closed")
+        self._ready.fire(error)
+        writes, self._writes = self._writes, {}
+        for waiting in writes.values():
+            for _, deferred in waiting:
+                deferred.errback(error)
+
+    def _set_status(self, status: Status) -> None:
+        changed = status != self._status
+        self._status = status
+        if changed:
+            self._events.emit("status", status)
+
+
+def _value(entry: Entry | None) -> tuple[Any] | None:
+    return None if entry is None or entry.value is None else (values.decode(entry.value),)
+
+
+def _change(update: Update, *, local: bool) -> Change:
+    key, entry, old = update
+    before, after = _value(old), _value(entry)
+    return Change(
+        key=key,
+        value=after[0] if after else None,
+        old_value=before[0] if before else None,
+        deleted=after is None,
+        local=local,
+        writer=entry.stamp.writer,
+        time_ms=entry.stamp.ms,
+    )

@@ -1,0 +1,114 @@
+"""What this peer wrote and the relay has not yet taken.
+
+A write stays here until the relay acknowledges the message that carried it, and is sent again
+after a reconnect. While there is no connection only the last write of a key is kept.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from distmap.clock import Stamp
+from distmap.entries import Entry, encode_entry
+from distmap.sync_wire import CHUNK_BYTES
+
+WINDOW_BYTES: Final = 1024 * 1024
+"""What may be on its way to the relay without an acknowledgement."""
+
+
+class _Sent(NamedTuple):
+    number: int
+    size: int
+    entries: list[tuple[str, Entry]]
+
+
+class Outbox:
+    """The unacknowledged writes of one map."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Entry] = {}
+        self._unsent: set[str] = set()
+        self._queue: deque[tuple[str, Entry]] = deque()
+        self._sent: deque[_Sent] = deque()
+        self._sent_bytes = 0
+        self._number = 0
+        self._online = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def unsent(self) -> list[str]:
+        """The keys whose write no other peer can have seen, oldest write first."""
+        return [key for key in self._waiting if key in self._unsent]
+
+    def add(self, key: str, entry: Entry) -> None:
+        """Takes a write."""
+        self._waiting.pop(key, None)
+        self._waiting[key] = entry
+        self._unsent.add(key)
+        if self._online:
+            self._queue.append((key, entry))
+            if len(self._queue) > 2 * len(self._waiting) + 1000:
+                self._queue = deque(self._waiting.items())
+
+    def go_online(self) -> None:
+        """A new stream is open to the relay: all that waits is to be sent."""
+        self._online = True
+        self._number = 0
+        self._sent.clear()
+        self._sent_bytes = 0
+        self._queue = deque(self._waiting.items())
+
+    def go_offline(self) -> None:
+        """The stream is gone: what was not acknowledged waits."""
+        self._online = False
+        self._queue.clear()
+        self._sent.clear()
+        self._sent_bytes = 0
+
+    def next_message(self) -> bytes | None:
+        """The next message to send; None if there is none, or too much is on its way."""
+        if not self._queue or self._sent_bytes >= WINDOW_BYTES:
+            return None
+        entries: list[tuple[str, Entry]] = []
+        texts: list[bytes] = []
+        size = 0
+        while self._queue and size < CHUNK_BYTES:
+            key, entry = self._queue.popleft()
+            entries.append((key, entry))
+            texts.append(encode_entry(key, entry))
+            size += len(texts[-1])
+            self._unsent.discard(key)
+        self._number += 1
+        self._sent.append(_Sent(self._number, size, entries))
+        self._sent_bytes += size
+        return encode_entries(texts)
+
+    def count_other(self) -> None:
+        """A message that carries no writes of this peer was sent: the relay counts it too."""
+        self._number += 1
+
+    def acknowledge(self, number: int) -> list[tuple[str, Stamp]]:
+        """The relay has taken the first `number` messages of this stream.
+
+        Returns:
+            The key and stamp of each write that is now with the relay.
+        """
+        taken: list[tuple[str, Stamp]] = []
+        while self._sent and self._sent[0].number <= number:
+            sent = self._sent.popleft()
+            self._sent_bytes -= sent.size
+            for key, entry in sent.entries:
+                if self._waiting.get(key) is entry:
+                    del self._waiting[key]
+                taken.append((key, entry.stamp))
+        return taken
+
+
+def encode_entries(texts: list[bytes]) -> bytes:
+    """The channel message of some encoded entries: the entry itself if it is only one."""
+    if len(texts) == 1:
+        return texts[0]
+    return b'{"event":"entries","entries":[%b]}' % b",".join(texts)

@@ -1,0 +1,244 @@
+"""The whole relay without I/O: bytes of any number of connections in, bytes for them out.
+
+Each stream's route says what it is: a member of a channel (:mod:`distmap.hub`), or one end of a
+peer-to-peer stream (:mod:`distmap.switchboard`). Anything else gets an error with a code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from distmap.channel import Member, Outgoing
+from distmap.errors import RemoteProtocolError, StreamError
+from distmap.frames import DEFAULT_LIMITS, Limits, encode_json
+from distmap.hub import VERSION, Hub
+from distmap.mux import MuxDemux
+from distmap.states import Kind, MuxEvent, MuxStream, State
+from distmap.switchboard import End, Listener, Switchboard
+
+MAX_URI_BYTES: Final = 1024
+SLOW: Final = ("too slow: the relay's queue for this connection was full", "slow")
+
+_CHANNEL = re.compile(r"(.+)/channel", re.DOTALL)
+_SERVER = re.compile(r"(.+)/proxy/server/([^/]+)", re.DOTALL)
+_CLIENT = re.compile(r"(.+)/proxy/client/([^/]+)/([^/]+)", re.DOTALL)
+_ACCEPT = re.compile(r"(.+)/proxy/server/([^/]+)/client/([^/]+)/[^/]+", re.DOTALL)
+
+Observer: TypeAlias = Callable[[str, "Link", dict[str, Any]], None]
+"""Is told what happens, for the log: a name (``opened``, ``closed``, ``refused``, ``unknown``,
+``failed``, ``slow``), the link, and details."""
+
+
+class Link:
+    """One connection to the relay.
+
+    Attributes:
+        name: who it is, for the log.
+        failure: set when the other side broke the protocol: the connection must be closed.
+        congested: what is sent is not taken; set with :meth:`Relay.congest`.
+        owner: for the adapter that holds the socket.
+    """
+
+    __slots__ = ("congested", "ends", "failure", "members", "mux", "name", "owner")
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name = name
+        self.mux = MuxDemux(limits)
+        self.failure: RemoteProtocolError | None = None
+        self.congested = False
+        self.owner: Any = None
+        self.members: dict[MuxStream, Member[Link]] = {}
+        self.ends: dict[MuxStream, End] = {}
+
+    def __repr__(self) -> str:
+        return f"<Link {self.name}>"
+
+
+class Relay:
+    """All connections of one relay.
+
+    Args:
+        now_ms: tells the time, in milliseconds since 1970.
+        observer: is told what happens.
+        limits: what is taken from each connection.
+    """
+
+    def __init__(
+        self, now_ms: Callable[[], float], observer: Observer, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.links: set[Link] = set()
+        self.hub: Hub[Link] = Hub(now_ms)
+        self.switchboard = Switchboard()
+        self._observe = observer
+        self._limits = limits
+        self._touched: dict[Link, None] = {}
+
+    # -- connections ------------------------------------------------------------------------------
+
+    def connect(self, name: str) -> Link:
+        """Takes a new connection."""
+        link = Link(name, self._limits)
+        self.links.add(link)
+        return link
+
+    def receive(self, link: Link, data: bytes) -> RemoteProtocolError | None:
+        """Takes bytes of a connection; returns why it must be closed, if it must."""
+        self._handle(link, link.mux.receive(data))
+        self._touched[link] = None
+        return link.failure
+
+    def disconnect(self, link: Link) -> None:
+        """A connection is gone."""
+        self.links.discard(link)
+        self._handle(link, link.mux.disconnect())
+        self._touched.pop(link, None)
+
+    def flush(self) -> list[Outgoing[Link]]:
+        """Hands out all that has gathered for all connections, in the order it is to be sent."""
+        out = self.hub.flush()
+        while self._touched:
+            link, _ = self._touched.popitem()
+            parts = link.mux.take()
+            if parts:
+                out.append((b"".join(parts), [link]))
+        return out
+
+    # -- slow readers -----------------------------------------------------------------------------
+
+    def congest(self, link: Link, congested: bool) -> None:
+        """A connection does not take what is sent to it, or takes it again: who sends to it over
+        a joined stream is asked to wait.
+        """
+        link.congested = congested
+        for end in link.ends.values():
+            if end.other is not None:
+                end.other.pause(congested or end.stream.send_paused)
+
+    def cut(self, link: Link) -> None:
+        """Ends all streams of a connection that was too slow; what was queued may be dropped."""
+        self._observe("slow", link, {"streams": len(link.mux.streams)})
+        for stream in list(link.mux.streams.values()):
+            self._handle(link, link.mux.error(stream, *SLOW))
+        self._touched[link] = None
+
+    # -- events of the mux ------------------------------------------------------------------------
+
+    def _handle(self, link: Link, events: list[MuxEvent]) -> None:
+        members = link.members
+        for kind, stream, detail in events:
+            if stream is None:
+                if kind is Kind.FAILED:
+                    link.failure = detail
+                    self._observe("failed", link, {"error": detail})
+                else:
+                    self._observe("unknown", link, {"id": detail[0], "event": detail[1]})
+                continue
+            member = members.get(stream)
+            if kind is Kind.DATA and member is not None:
+                self._member_data(link, member, stream, bytes(detail))
+            elif kind is Kind.OPENED:
+                self._open(link, stream)
+            elif kind is Kind.CLOSED:
+                self._closed(link, stream)
+            elif stream in link.ends:
+                _forward(link.ends[stream], kind, detail)
+
+    def _member_data(
+        self, link: Link, member: Member[Link], stream: MuxStream, payload: bytes
+    ) -> None:
+        try:
+            self.hub.receive(member, payload)
+        except RemoteProtocolError as error:
+            self._refuse(link, stream, str(error), error.code)
+
+    def _open(self, link: Link, stream: MuxStream) -> None:
+        route = _route(stream)
+        try:
+            if not isinstance(route, str):
+                raise StreamError("a stream's meta is a route, or an object with one", "protocol")
+            if len(route.encode()) > MAX_URI_BYTES:
+                raise StreamError(f"a route is {MAX_URI_BYTES} bytes at most", "limit")
+            self._open_route(link, stream, route)
+        except StreamError as error:
+            self._observe("refused", link, {"route": route, "code": error.code})
+            self._refuse(link, stream, str(error), error.code)
+        else:
+            self._observe("opened", link, {"route": route})
+
+    def _open_route(self, link: Link, stream: MuxStream, route: str) -> None:
+        touch = partial(self._touched.setdefault, link)
+        end = End(link.mux, stream, touch)
+        if found := _CHANNEL.fullmatch(route):
+            self._join(link, stream, found[1])
+        elif found := _ACCEPT.fullmatch(route):
+            link.ends[stream] = end
+            self.switchboard.accept(found[1], found[2], found[3], end)
+        elif found := _CLIENT.fullmatch(route):
+            link.ends[stream] = end
+            self.switchboard.connect(found[1], found[2], found[3], end)
+        elif found := _SERVER.fullmatch(route):
+            stream.owner = self.switchboard.listen(
+                found[1], found[2], link.mux, lambda client: end.send(encode_json(client))
+            )
+        else:
+            raise StreamError("no such route", "unknown-route")
+
+    def _join(self, link: Link, stream: MuxStream, uri: str) -> None:
+        plain = isinstance(stream.meta, str)
+        if not plain:
+            _check_version(stream.meta.get("version"))
+        member = self.hub.join(uri, link, stream.data_prefix, plain=plain)
+        link.members[stream] = member
+        if not plain:
+            notify = partial(self.hub.tell_client, member)
+            stream.owner = self.switchboard.listen(uri, member.id, link.mux, notify)
+
+    def _closed(self, link: Link, stream: MuxStream) -> None:
+        member = link.members.pop(stream, None)
+        if member is not None:
+            self.hub.leave(member)
+        if isinstance(stream.owner, Listener):
+            self.switchboard.unlisten(stream.owner)
+        end = link.ends.pop(stream, None)
+        if end is not None:
+            self.switchboard.gone(end)
+        self._observe("closed", link, {"route": _route(stream)})
+
+    def _refuse(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
+        if stream.state is not State.CLOSED:
+            self._handle(link, link.mux.error(stream, message, code))
+        self._touched[link] = None
+
+
+def _route(stream: MuxStream) -> Any:
+    meta = stream.meta
+    return meta.get("route") if isinstance(meta, dict) else meta
+
+
+def _check_version(version: object) -> None:
+    match version:
+        case [int() as major, int()] if major == VERSION[0]:
+            return
+    raise StreamError(
+        f"this relay speaks version {VERSION[0]}.{VERSION[1]} of the channel protocol", "version"
+    )
+
+
+def _forward(end: End, kind: Kind, detail: Any) -> None:
+    """Passes on what came in at one end of a pair; before it is joined there is nobody to tell."""
+    other = end.other
+    if other is None:
+        return
+    if kind is Kind.DATA:
+        other.send(bytes(detail))
+    elif kind is Kind.ENDED:
+        other.end()
+    elif kind is Kind.ERROR:
+        other.fail(*detail)
+    elif kind is Kind.PAUSED:
+        other.pause(True)
+    elif kind is Kind.RESUMED:
+        other.pause(False)

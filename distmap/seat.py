@@ -1,0 +1,277 @@
+"""A map's seat on a connection: opens its channel on each session, holds the syncs, keeps time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from msgspec import Raw
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from distmap.clock import Stamp
+from distmap.connection import Connection
+from distmap.errors import AccessRefused, ConnectionProblem, RemoteError, StreamError
+from distmap.hub import VERSION
+from distmap.lww import Replica, Update
+from distmap.peer import Peer
+from distmap.session import Session
+from distmap.states import MuxStream
+from distmap.syncing import Serving, Syncing
+
+MAX_SERVING: Final = 16
+"""Newcomers that this peer serves at a time; the relay sends it fewer."""
+REOPEN_SECONDS: Final = (1.0, 10.0)
+"""After the relay ended the channel: the range of the wait before it is opened again."""
+
+
+class Listener(Protocol):
+    """What a map wants to hear of its seat."""
+
+    def updated(self, updates: list[Update]) -> None:
+        """Other peers' entries took their place."""
+
+    def taken(self, writes: list[tuple[str, Stamp]]) -> None:
+        """The relay has taken these own writes."""
+
+    def restamped(self, updates: list[Update]) -> None:
+        """Own writes have new stamps."""
+
+    def became_ready(self, how: str) -> None:
+        """The map has the network's state."""
+
+    def peers_changed(self, peers: int) -> None:
+        """The number of other peers has changed."""
+
+    def status_changed(self, status: str, problem: ConnectionProblem | RemoteError | None) -> None:
+        """There is a connection, or there is none."""
+
+    def left(self) -> None:
+        """The seat is given up, by the map or because the connection is closed."""
+
+
+class Seat:
+    """The seat of one map.
+
+    Args:
+        connection: rides on it.
+        uri: of the map.
+        replica: the map's entries.
+        listener: the map.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, connection: Connection, uri: str, replica: Replica, listener: Listener
+    ) -> None:
+        self.uri = uri
+        self.replica = replica
+        self._connection = connection
+        self._reactor = connection.reactor
+        self._listener = listener
+        self.peer = Peer(replica, self, self._now_ms)
+        self._session: Session | None = None
+        self._stream: MuxStream | None = None
+        self._syncing: Syncing | None = None
+        self._serving: set[Serving] = set()
+        self._release_call: IDelayedCall | None = None
+        self._reopen_call: IDelayedCall | None = None
+        self._send_call: IDelayedCall | None = None
+        self._reopens = 0
+        self._closed = False
+
+    def _now_ms(self) -> float:
+        return self._reactor.seconds() * 1000
+
+    # -- the map's side ---------------------------------------------------------------------------
+
+    def wrote(self, update: Update) -> None:
+        """The map wrote: it leaves at the end of the turn, with all else written in it."""
+        self.peer.wrote(update)
+        if self._stream is not None and self._send_call is None:
+            self._send_call = self._reactor.callLater(0, self._send_writes)
+
+    def _send_writes(self) -> None:
+        self._send_call = None
+        self.peer.send_writes()
+        if self._session is not None:
+            self._session.flush()
+
+    def close(self) -> None:
+        """Leaves the channel, and tells the map; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for call in (self._release_call, self._reopen_call, self._send_call):
+            if call is not None and call.active():
+                call.cancel()
+        self._release_call = self._reopen_call = self._send_call = None
+        self._connection.detach(self)
+        self._end_syncs()
+        stream, session = self._stream, self._session
+        self._stream = None
+        if session is not None and stream is not None:
+            session.close_stream(stream)
+            session.flush()
+        self._listener.left()
+
+    # -- the connection's side --------------------------------------------------------------------
+
+    def session_opened(self, session: Session) -> None:
+        self._session = session
+        self._open()
+
+    def session_lost(self, problem: ConnectionProblem) -> None:
+        self._session = None
+        self._stop_reopening()
+        self._listener.status_changed("offline", problem)
+
+    def _open(self) -> None:
+        self._reopen_call = None
+        if self._session is None:
+            return
+        route = f"{self.uri}/channel"
+        self._stream = self._session.open(
+            {"route": route, "version": VERSION}, self, stream_id=route
+        )
+        self.peer.opened()
+        self._listener.status_changed("syncing", None)
+
+    # -- the channel's stream ---------------------------------------------------------------------
+
+    def stream_data(self, payload: Raw) -> None:
+        if self._stream is None:
+            return
+        try:
+            self.peer.receive(payload)
+        except RemoteError as error:
+            self._log.error("the channel of {uri} failed: {error}", uri=self.uri, error=error)
+            if self._session is not None and self._stream is not None:
+                self._session.error(self._stream, str(error), error.code)
+        self._schedule_release()
+
+    def stream_ended(self) -> None:
+        """The close follows."""
+
+    def stream_paused(self, paused: bool) -> None:
+        """A channel is not paused: a slow reader is cut off and syncs again."""
+
+    def stream_closed(self, error: StreamError | None) -> None:
+        self._stream = None
+        self.peer.lost()
+        self._end_syncs()
+        if self._closed or self._session is None or not self._session.alive:
+            return
+        problem: RemoteError = error or StreamError("the relay closed the channel", "closed")
+        if problem.code == AccessRefused.code:
+            problem = AccessRefused(str(problem))
+        least, most = REOPEN_SECONDS
+        delay = min(most, least * 2**self._reopens) * (0.5 + self._connection.random() / 2)
+        self._reopens += 1
+        self._log.warn(
+            "the relay ended the channel of {uri} ({code}): {problem}; "
+            "opened again in {delay:.1f} s",
+            uri=self.uri,
+            code=problem.code,
+            problem=problem,
+            delay=delay,
+        )
+        self._reopen_call = self._reactor.callLater(delay, self._open)
+        self._listener.status_changed("offline", problem)
+
+    def _stop_reopening(self) -> None:
+        self._reopens = 0
+        if self._reopen_call is not None:
+            self._reopen_call.cancel()
+            self._reopen_call = None
+
+    # -- what the peer asks for: see distmap.peer.Port --------------------------------------------
+
+    def send(self, payload: bytes) -> None:
+        if self._session is not None and self._stream is not None:
+            self._session.send(self._stream, payload)
+
+    def updated(self, updates: list[Update]) -> None:
+        self._listener.updated(updates)
+
+    def taken(self, writes: list[tuple[str, Stamp]]) -> None:
+        self._listener.taken(writes)
+
+    def restamped(self, updates: list[Update]) -> None:
+        self._listener.restamped(updates)
+
+    def became_ready(self, how: str) -> None:
+        self._reopens = 0
+        self._listener.became_ready(how)
+
+    def peers_changed(self, peers: int) -> None:
+        self._listener.peers_changed(peers)
+
+    def begin_sync(self, donor: str) -> None:
+        if self._syncing is not None:
+            self._syncing.stop()
+        if self._session is not None:
+            client = f"{self.peer.id}.{int(self._connection.random() * 2**32):08x}"
+            self._syncing = Syncing(self, self._session, donor, client)
+
+    def serve(self, client: str) -> None:
+        if self._session is None or len(self._serving) >= MAX_SERVING:
+            return
+        self._serving.add(Serving(self, self._session, self.peer.id, client))
+
+    # -- what the syncs tell ----------------------------------------------------------------------
+
+    def sync_done(self, syncing: Syncing) -> None:
+        """The conversation with the donor is at its end."""
+        if self._syncing is syncing:
+            self._syncing = None
+            self.peer.synced()
+
+    def sync_failed(self, syncing: Syncing, reason: str) -> None:
+        """The donor died, stalled or broke the protocol."""
+        if self._syncing is syncing:
+            self._syncing = None
+            self._log.warn(
+                "the donor {donor} of {uri} failed: {reason}",
+                donor=syncing.donor,
+                uri=self.uri,
+                reason=reason,
+            )
+            self.peer.sync_failed(syncing.donor)
+
+    def serving_ended(self, serving: Serving) -> None:
+        """A newcomer is served, or gone."""
+        self._serving.discard(serving)
+
+    def learned(self, updates: list[Update]) -> None:
+        """A newcomer brought news."""
+        if updates:
+            self._listener.updated(updates)
+            self.peer.learned(updates)
+
+    def call_later(self, seconds: float, call: Callable[[], Any]) -> IDelayedCall:
+        """For the syncs' timers."""
+        return self._reactor.callLater(seconds, call)
+
+    def _end_syncs(self) -> None:
+        if self._syncing is not None:
+            self._syncing.stop()
+            self._syncing = None
+        for serving in list(self._serving):
+            serving.stop()
+        self._serving.clear()
+
+    # -- entries from the future ------------------------------------------------------------------
+
+    def _schedule_release(self) -> None:
+        wait_ms = self.replica.release_in_ms()
+        if wait_ms is not None and self._release_call is None and not self._closed:
+            # A wrong clock could ask for years; look again once an hour at most.
+            seconds = min(wait_ms / 1000 + 0.001, 3600.0)
+            self._release_call = self._reactor.callLater(seconds, self._release)
+
+    def _release(self) -> None:
+        self._release_call = None
+        self.peer.release()
+        self._schedule_release()

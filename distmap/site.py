@@ -1,0 +1,68 @@
+"""The relay on the web: the WebSocket, the page and the health check, on one port."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any, Protocol
+
+from autobahn.twisted.resource import WebSocketResource
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+
+from distmap.websocket import ServerFactory
+
+
+class Relayed(Protocol):
+    """What the health check asks."""
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+
+
+class RelayResource(Resource):
+    """The relay at one URL: a WebSocket upgrade opens the relay, a plain GET gets the page.
+
+    Args:
+        factory: makes the sockets.
+        relay: is asked for its health.
+    """
+
+    def __init__(self, factory: ServerFactory, relay: Relayed) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._socket = WebSocketResource(factory)
+        self.putChild(b"healthz", Health(relay))
+        self.putChild(b"", self)
+
+    def render_GET(self, request: IRequest) -> Any:
+        """The page, or the upgrade."""
+        upgrade = request.getHeader(b"upgrade") or b""
+        if upgrade.strip().lower() == b"websocket":
+            return self._socket.render(request)
+        _set_headers(request, b"text/html; charset=utf-8")
+        return (resources.files("distmap") / "web" / "index.html").read_bytes()
+
+
+class Health(Resource):
+    """Answers 200 while the relay works."""
+
+    isLeaf = True
+
+    def __init__(self, relay: Relayed) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._relay = relay
+
+    def render_GET(self, request: IRequest) -> bytes:
+        """The number of connections, as JSON."""
+        _set_headers(request, b"application/json")
+        return b'{"status":"ok","connections":%d}\n' % self._relay.connections
+
+
+def _set_headers(request: IRequest, content_type: bytes) -> None:
+    for name, value in (
+        (b"Content-Type", content_type),
+        (b"Cache-Control", b"no-store"),
+        (b"X-Content-Type-Options", b"nosniff"),
+        (b"Content-Security-Policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+    ):
+        request.setHeader(name, value)

@@ -1,0 +1,168 @@
+"""Streams between two peers, joined by the relay: one listens under a name, another connects.
+
+The routes are those of the original (stream-server): ``server/<name>`` listens,
+``client/<name>/<client>`` connects, and ``server/<name>/client/<client>/<id>`` takes that client.
+A channel member listens under its member id without a stream of its own. Both ends of a joined
+pair first get the text :data:`OPEN`; from then on payloads, pauses, ends and errors of the one go
+to the other as they come. Without I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from distmap.errors import StreamError
+from distmap.frames import encode_json
+from distmap.mux import MuxDemux
+from distmap.states import TRANSITIONS, Move, MuxStream, State
+
+OPEN: Final = encode_json("[stream-server]:open")
+MAX_WAITING: Final = 64
+"""Clients that wait for one listener to take them."""
+
+NO_SERVER: Final = StreamError("server does not exist", "404")
+NO_CLIENT: Final = StreamError("cannot open client-server connection", "500")
+
+
+class End:
+    """One stream that is, or is to be, joined with another.
+
+    Args:
+        mux: the connection of the stream.
+        stream: the stream.
+        touch: is called when something was put into the mux.
+    """
+
+    __slots__ = ("client", "listener", "mux", "other", "stream", "touch")
+
+    def __init__(self, mux: MuxDemux, stream: MuxStream, touch: Callable[[], None]) -> None:
+        self.mux = mux
+        self.stream = stream
+        self.touch = touch
+        self.other: End | None = None
+        # While it waits: for whom, and under which name.
+        self.listener: Listener | None = None
+        self.client = ""
+
+    def join(self, other: End) -> None:
+        """Joins two ends."""
+        self.other, other.other = other, self
+        for end in (self, other):
+            end.send(OPEN)
+        if self.stream.send_paused:
+            other.pause(True)
+
+    def send(self, payload: bytes) -> None:
+        """Sends a payload out of this end, if it can still send."""
+        if Move.SEND_DATA in TRANSITIONS[self.stream.state]:
+            self.mux.send(self.stream, payload)
+            self.touch()
+
+    def pause(self, paused: bool) -> None:
+        """Asks the peer at this end to stop sending, or to go on."""
+        (self.mux.pause if paused else self.mux.resume)(self.stream)
+        self.touch()
+
+    def end(self) -> None:
+        """Ends the sending out of this end."""
+        if Move.SEND_END in TRANSITIONS[self.stream.state]:
+            self.mux.end(self.stream)
+            self.touch()
+
+    def fail(self, message: str, code: str) -> None:
+        """Ends the stream with an error."""
+        if self.stream.state is not State.CLOSED:
+            self.mux.error(self.stream, message, code)
+            self.touch()
+
+    def close(self) -> None:
+        """Closes the stream of this end."""
+        self.mux.close(self.stream)
+        self.touch()
+
+
+Address: TypeAlias = tuple[str, str]
+"""URI and name."""
+
+
+class Listener:
+    """Somebody who takes clients under a name.
+
+    Args:
+        address: the URI and the name.
+        mux: the connection it listens on: only that one may take the clients.
+        notify: tells it the name of a client.
+    """
+
+    __slots__ = ("address", "mux", "notify", "waiting")
+
+    def __init__(self, address: Address, mux: MuxDemux, notify: Callable[[str], None]) -> None:
+        self.address = address
+        self.mux = mux
+        self.notify = notify
+        self.waiting: dict[str, End] = {}
+
+
+class Switchboard:
+    """All listeners of one relay, and the clients that wait for them."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[Address, Listener] = {}
+
+    def listen(self, uri: str, name: str, mux: MuxDemux, notify: Callable[[str], None]) -> Listener:
+        """Begins to listen.
+
+        Raises:
+            StreamError: the name is taken.
+        """
+        address = (uri, name)
+        if address in self._listeners:
+            raise StreamError("somebody listens under this name already", "taken")
+        listener = self._listeners[address] = Listener(address, mux, notify)
+        return listener
+
+    def unlisten(self, listener: Listener) -> None:
+        """Stops to listen; the clients that wait get an error. A second call does nothing."""
+        if self._listeners.get(listener.address) is listener:
+            del self._listeners[listener.address]
+            for end in listener.waiting.values():
+                end.fail(str(NO_SERVER), NO_SERVER.code)
+            listener.waiting.clear()
+
+    def connect(self, uri: str, name: str, client: str, end: End) -> None:
+        """Announces a client to a listener.
+
+        Raises:
+            StreamError: nobody listens, the client's name is in use, or too many wait.
+        """
+        listener = self._listeners.get((uri, name))
+        if listener is None:
+            raise NO_SERVER
+        if client in listener.waiting:
+            raise StreamError("a client of this name waits already", "taken")
+        if len(listener.waiting) >= MAX_WAITING:
+            raise StreamError("too many clients wait for this server", "busy")
+        listener.waiting[client] = end
+        end.listener, end.client = listener, client
+        listener.notify(client)
+
+    def accept(self, uri: str, name: str, client: str, end: End) -> None:
+        """Joins a waiting client with the stream that the listener opened for it.
+
+        Raises:
+            StreamError: there is no such client, or it is another peer that listens.
+        """
+        listener = self._listeners.get((uri, name))
+        if listener is None or listener.mux is not end.mux or client not in listener.waiting:
+            raise NO_CLIENT
+        other = listener.waiting.pop(client)
+        other.listener = None
+        other.join(end)
+
+    def gone(self, end: End) -> None:
+        """An end was closed by its peer, or its connection is lost."""
+        if end.listener is not None:
+            end.listener.waiting.pop(end.client, None)
+        if end.other is not None:
+            end.other.close()

@@ -1,0 +1,187 @@
+"""The streams on which two peers sync: conversations of :mod:`distmap.sync` over the relay."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from msgspec import Raw
+from twisted.internet.interfaces import IDelayedCall
+
+from distmap.errors import LocalProtocolError, RemoteError, StreamError
+from distmap.lww import Replica, Update
+from distmap.session import Session
+from distmap.states import MuxStream
+from distmap.switchboard import OPEN
+from distmap.sync import Donor, Newcomer
+
+STALL_SECONDS: Final = 10.0
+"""A donor that says nothing for so long is replaced; a newcomer likewise is left."""
+FOLD_KEYS: Final = 2000
+"""Keys that are hashed in one turn of the reactor before a sync begins."""
+
+
+class Party(Protocol):
+    """What the two sides of a sync need of their map."""
+
+    uri: str
+    replica: Replica
+
+    def call_later(self, seconds: float, call: Callable[[], Any]) -> IDelayedCall:
+        """A timer."""
+
+    def updated(self, updates: list[Update]) -> None:
+        """The donor's entries took their place."""
+
+    def learned(self, updates: list[Update]) -> None:
+        """The newcomer's entries took their place: they are news to the others too."""
+
+    def sync_done(self, syncing: Syncing) -> None:
+        """This newcomer has everything."""
+
+    def sync_failed(self, syncing: Syncing, reason: str) -> None:
+        """This newcomer needs another donor."""
+
+    def serving_ended(self, serving: Serving) -> None:
+        """This donor has nothing left to do."""
+
+
+class _Conversation:
+    """What both sides have in common: the stream, the time-out, and one message a turn."""
+
+    def __init__(self, party: Party, session: Session, route: str) -> None:
+        self._party = party
+        self._session = session
+        self._inbox: deque[Raw] = deque()
+        self._turn: IDelayedCall | None = None
+        self._joined = False
+        self._stopped = False
+        self._stall = party.call_later(STALL_SECONDS, self._stalled)
+        self._stream: MuxStream | None = session.open(route, self)
+
+    def stop(self) -> None:
+        """Ends the conversation; a second call does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
+        for call in (self._turn, self._stall):
+            if call is not None and call.active():
+                call.cancel()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._session.close_stream(stream)
+
+    def stream_data(self, payload: Raw) -> None:
+        if self._stopped:
+            return
+        self._stall.reset(STALL_SECONDS)
+        if not self._joined:
+            self._joined = bytes(payload) == OPEN
+            if self._joined:
+                self._take_turn()
+            return
+        self._inbox.append(payload)
+        if self._turn is None:
+            self._take_turn()
+
+    def stream_ended(self) -> None:
+        """The close follows."""
+
+    def stream_paused(self, paused: bool) -> None:
+        """Few requests are under way at a time, so there is nothing to hold back."""
+
+    def stream_closed(self, error: StreamError | None) -> None:
+        self._stream = None
+        if not self._stopped:
+            self._fail(str(error) if error is not None else "the stream was closed")
+
+    def _take_turn(self) -> None:
+        """Handles one message, once the tree of sums is up to date; the rest in later turns."""
+        self._turn = None
+        if not self._party.replica.fold(FOLD_KEYS):
+            self._turn = self._party.call_later(0, self._take_turn)
+            return
+        try:
+            self._step()
+        except (RemoteError, LocalProtocolError) as error:
+            self._fail(str(error))
+            return
+        if self._inbox and not self._stopped:
+            self._turn = self._party.call_later(0, self._take_turn)
+
+    def _send(self, messages: list[bytes]) -> None:
+        if self._stream is not None:
+            for message in messages:
+                self._session.send(self._stream, message)
+
+    def _stalled(self) -> None:
+        self._fail(f"silent for {STALL_SECONDS:.0f} s")
+
+    def _step(self) -> None:
+        raise NotImplementedError
+
+    def _fail(self, reason: str) -> None:
+        raise NotImplementedError
+
+
+class Syncing(_Conversation):
+    """This peer as the newcomer.
+
+    Args:
+        party: its map.
+        session: the connection.
+        donor: the member to sync with.
+        client: names this conversation.
+    """
+
+    def __init__(self, party: Party, session: Session, donor: str, client: str) -> None:
+        self.donor = donor
+        self._newcomer = Newcomer(party.replica)
+        self._started = False
+        super().__init__(party, session, f"{party.uri}/proxy/client/{donor}/{client}")
+
+    def _step(self) -> None:
+        if not self._started:
+            self._started = True
+            self._send(self._newcomer.start())
+        if self._inbox:
+            messages, updates = self._newcomer.receive(self._inbox.popleft())
+            if updates:
+                self._party.updated(updates)
+            self._send(messages)
+        if self._newcomer.done:
+            self.stop()
+            self._party.sync_done(self)
+
+    def _fail(self, reason: str) -> None:
+        self.stop()
+        self._party.sync_failed(self, reason)
+
+
+class Serving(_Conversation):
+    """This peer as the donor.
+
+    Args:
+        party: its map.
+        session: the connection.
+        member: this peer's name on the channel.
+        client: the conversation that the relay announced.
+    """
+
+    def __init__(self, party: Party, session: Session, member: str, client: str) -> None:
+        self._donor = Donor(party.replica)
+        route = f"{party.uri}/proxy/server/{member}/client/{client}/{client}"
+        super().__init__(party, session, route)
+
+    def _step(self) -> None:
+        if not self._inbox:
+            return
+        messages, updates = self._donor.receive(self._inbox.popleft())
+        # Before the answer: the newcomer then knows that nothing it brought can be lost with us.
+        self._party.learned(updates)
+        self._send(messages)
+
+    def _fail(self, reason: str) -> None:
+        self.stop()
+        self._party.serving_ended(self)

@@ -1,0 +1,71 @@
+"""`twistd distmap`: options, and the service they describe."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.internet.endpoints import serverFromString
+from twisted.python import usage
+
+from distmap.relay import RelayOptions, RelayService
+
+BACKLOG = 4096
+"""A crowd that reconnects would meet SYN retries with Twisted's default of 50."""
+
+
+class Options(usage.Options):
+    """The command line of the relay."""
+
+    synopsis = "[--port PORT] [--log]"
+    longdesc = "A relay that connects the peers of distributed maps. It keeps no state."
+    optParameters = [
+        [
+            "port",
+            "p",
+            "8080",
+            "where to listen: a port number on loopback, or an endpoint string such as "
+            "tcp:8080:interface=0.0.0.0",
+        ],
+    ]
+    optFlags = [["log", "l", "log each stream that is opened and closed"]]
+
+    def postOptions(self) -> None:
+        """Turns the port into an endpoint string."""
+        try:
+            self["endpoint"] = endpoint_string(self["port"])
+        except ValueError as error:
+            raise usage.UsageError(f"--port: {error}") from None
+
+
+def endpoint_string(port: str) -> str:
+    """What serverFromString takes: a bare number means that port on loopback.
+
+    Raises:
+        ValueError: it is neither a port nor an endpoint string.
+    """
+    if re.fullmatch(r"[0-9]+", port):
+        if int(port) > 65535:
+            raise ValueError(f"{port} is no port number")
+        port = f"tcp:{port}:interface=127.0.0.1"
+    if ":" not in port:
+        raise ValueError(f"{port!r} is neither a port number nor an endpoint string")
+    if port.startswith(("tcp:", "tcp6:", "ssl:")) and "backlog=" not in port:
+        port += f":backlog={BACKLOG}"
+    return port
+
+
+def makeService(options: Options) -> IService:
+    """The relay as a service, for twistd.
+
+    Raises:
+        UsageError: the endpoint string cannot be read.
+    """
+    from twisted.internet import reactor  # twistd has installed it
+
+    try:
+        endpoint: Any = serverFromString(reactor, options["endpoint"])
+    except (ValueError, TypeError, KeyError, ImportError) as error:
+        raise usage.UsageError(f"--port: {error}") from None
+    return RelayService(reactor, endpoint, RelayOptions(log_streams=bool(options["log"])))

@@ -1,0 +1,202 @@
+"""Thin Autobahn subclasses: each hands what happens to one object of ours, its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import txaio.tx
+from autobahn.twisted.websocket import (
+    WebSocketClientFactory,
+    WebSocketClientProtocol,
+    WebSocketServerFactory,
+    WebSocketServerProtocol,
+)
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.logger import Logger
+
+from distmap.errors import (
+    ConnectionLost,
+    ConnectionProblem,
+    HandshakeDropped,
+    HandshakeTimeout,
+    PingTimeout,
+    UpgradeRefused,
+)
+
+UNSUPPORTED_DATA = 1003
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketOptions:
+    """What either side of a WebSocket takes and how long it waits.
+
+    Attributes:
+        message_bytes: the largest message, and the largest frame.
+        handshake_seconds: for the opening handshake.
+        close_seconds: for the closing handshake.
+        ping_seconds: between a sign of life and the next ping.
+        pong_seconds: for the answer to a ping.
+    """
+
+    message_bytes: int = 4 * 1024 * 1024
+    handshake_seconds: float = 10
+    close_seconds: float = 2
+    ping_seconds: float = 15
+    pong_seconds: float = 10
+
+    def apply(self, factory: Any, reactor: IReactorTime) -> None:
+        """Sets a factory of Autobahn up; its timers run on the given reactor."""
+        # Autobahn takes the reactor of the process for its timers, whatever it was given.
+        api = txaio.tx.with_config(loop=reactor)
+        factory._batched_timer = api.make_batched_timer(0.2, 1000)
+        factory.setProtocolOptions(
+            maxFramePayloadSize=self.message_bytes,
+            maxMessagePayloadSize=self.message_bytes,
+            openHandshakeTimeout=self.handshake_seconds,
+            closeHandshakeTimeout=self.close_seconds,
+            autoPingInterval=self.ping_seconds,
+            autoPingTimeout=self.pong_seconds,
+            autoPingRestartOnAnyTraffic=True,
+            tcpNoDelay=True,
+            failByDrop=False,
+        )
+
+
+class Handler(Protocol):
+    """What a WebSocket tells."""
+
+    def socket_opened(self) -> None:
+        """The opening handshake is done."""
+
+    def socket_received(self, message: bytes) -> None:
+        """A text message came."""
+
+    def socket_closed(self, problem: ConnectionProblem) -> None:
+        """The socket is closed, or never opened; comes once."""
+
+
+class _Socket:
+    """What the two protocols have in common, mixed in before Autobahn's classes."""
+
+    handler: Handler
+    _log = Logger()
+    _silent = False
+    _refusal: str | None = None
+    _was_open = False
+
+    def onOpen(self) -> None:
+        self._was_open = True
+        self._tell(self.handler.socket_opened)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        if isBinary:
+            self.close(UNSUPPORTED_DATA, "frames are text")
+        else:
+            self._tell(self.handler.socket_received, payload)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self._tell(self.handler.socket_closed, self._problem(code, reason))
+
+    def _tell(self, method: Callable[..., None], *args: object) -> None:
+        # Autobahn swallows what is raised in some of its callbacks.
+        try:
+            method(*args)
+        except Exception:
+            self._log.failure("a defect of distmap: this connection is dropped")
+            self.abort()
+
+    def onAutoPingTimeout(self) -> None:
+        self._silent = True
+        super().onAutoPingTimeout()  # type: ignore[misc]
+
+    def failHandshake(self, reason: str, *args: Any, **kwargs: Any) -> None:
+        self._refusal = reason
+        super().failHandshake(reason, *args, **kwargs)  # type: ignore[misc]
+
+    def send(self, message: bytes) -> None:
+        """Sends a text message; after the close it is dropped."""
+        if self.state == WebSocketServerProtocol.STATE_OPEN:  # type: ignore[attr-defined]
+            self.sendMessage(message)  # type: ignore[attr-defined]
+
+    def close(self, code: int, reason: str) -> None:
+        """Begins the closing handshake; any code of RFC 6455, which sendClose() does not allow."""
+        if self.state == WebSocketServerProtocol.STATE_OPEN:  # type: ignore[attr-defined]
+            self.sendCloseFrame(code, reason.encode()[:123], False)  # type: ignore[attr-defined]
+
+    def abort(self) -> None:
+        """Drops the connection without a word."""
+        transport: Any = self.transport  # type: ignore[attr-defined]
+        if transport is not None:
+            transport.abortConnection()
+
+    def _problem(self, code: int | None, reason: str | None) -> ConnectionProblem:
+        if self._silent:
+            return PingTimeout("the other side did not answer a ping")
+        if self._was_open:
+            return ConnectionLost(f"the connection was closed with {code}: {reason}")
+        if self.wasOpenHandshakeTimeout:  # type: ignore[attr-defined]
+            return HandshakeTimeout("the server did not finish the opening handshake in time")
+        if self._refusal is not None:
+            return UpgradeRefused(f"the server refused the upgrade: {self._refusal}")
+        return HandshakeDropped("the server dropped the connection during the opening handshake")
+
+
+class ClientSocket(_Socket, WebSocketClientProtocol):  # type: ignore[misc]
+    """The client's end."""
+
+
+class ServerSocket(_Socket, WebSocketServerProtocol):  # type: ignore[misc]
+    """The relay's end."""
+
+
+class ClientFactory(WebSocketClientFactory):
+    """Makes one client socket.
+
+    Args:
+        reactor: for the timers.
+        url: `ws://` or `wss://`.
+        handler: of the socket.
+        options: see :class:`WebSocketOptions`.
+    """
+
+    noisy = False
+
+    def __init__(
+        self, reactor: IReactorTime, url: str, handler: Handler, options: WebSocketOptions
+    ) -> None:
+        super().__init__(url, reactor=reactor)  # type: ignore[no-untyped-call]
+        options.apply(self, reactor)
+        # Autobahn would keep this time on the reactor of the process; ours is close_seconds.
+        self.setProtocolOptions(serverConnectionDropTimeout=0)  # type: ignore[no-untyped-call]
+        self._handler = handler
+
+    def buildProtocol(self, addr: IAddress | None) -> ClientSocket:
+        socket = ClientSocket()
+        socket.factory = self
+        socket.handler = self._handler
+        return socket
+
+
+class ServerFactory(WebSocketServerFactory):
+    """Makes the relay's sockets.
+
+    Args:
+        reactor: for the timers.
+        accept: is called with each new socket and the address of its peer, and returns its handler.
+        options: see :class:`WebSocketOptions`.
+    """
+
+    noisy = False
+
+    def __init__(self, reactor: IReactorTime, accept: Any, options: WebSocketOptions) -> None:
+        super().__init__(reactor=reactor)  # type: ignore[no-untyped-call]
+        options.apply(self, reactor)
+        self._accept = accept
+
+    def buildProtocol(self, addr: IAddress | None) -> ServerSocket:
+        socket = ServerSocket()
+        socket.factory = self
+        socket.handler = self._accept(socket, addr)
+        return socket

@@ -1,0 +1,1 @@
+"""The tests of distmap, for pytest and for trial alike."""
