@@ -10,9 +10,33 @@ from zope.interface import implementer
 
 from distmap.errors import ConnectionProblem
 from distmap.router import Link, Relay
-from distmap.websocket import ServerSocket
 
 PROTOCOL_ERROR = 1002
+
+
+class Socket(Protocol):
+    """What a connection needs of its socket."""
+
+    transport: Any
+    """Has write(), registerProducer() and unregisterProducer()."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Begins the closing handshake."""
+
+    def abort(self) -> None:
+        """Drops the connection."""
+
+
+class Options(Protocol):
+    """How long the queue of a connection may get."""
+
+    @property
+    def queue_bytes(self) -> int:
+        """What may queue."""
+
+    @property
+    def stall_seconds(self) -> float:
+        """How long the queue may stand still."""
 
 
 class Owner(Protocol):
@@ -20,8 +44,10 @@ class Owner(Protocol):
 
     reactor: IReactorTime
     core: Relay
-    queue_bytes: int
-    stall_seconds: float
+
+    @property
+    def options(self) -> Options:
+        """The bounds."""
 
     def schedule(self) -> None:
         """Something waits for the end of the turn."""
@@ -47,7 +73,7 @@ class RelayConnection:
         name: the peer's address.
     """
 
-    def __init__(self, owner: Owner, socket: ServerSocket, name: str) -> None:
+    def __init__(self, owner: Owner, socket: Socket, name: str) -> None:
         self.name = name
         self.socket = socket
         self.link: Link | None = None
@@ -100,10 +126,12 @@ class RelayConnection:
             return
         self._queue.append(frame)
         self._queued_bytes += len(frame)
-        if self._queued_bytes > self._owner.queue_bytes:
+        if self._queued_bytes > self._owner.options.queue_bytes:
             self._cut()
         elif self._stall is None:
-            self._stall = self._owner.reactor.callLater(self._owner.stall_seconds, self._stalled)
+            self._stall = self._owner.reactor.callLater(
+                self._owner.options.stall_seconds, self._stalled
+            )
 
     def _stalled(self) -> None:
         self._stall = None

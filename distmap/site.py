@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import resources
 from typing import Any, Protocol
 
@@ -16,8 +17,8 @@ class Relayed(Protocol):
     """What the health check asks."""
 
     @property
-    def connections(self) -> int:
-        """How many connections are open."""
+    def connections(self) -> Collection[object]:
+        """Those that are open."""
 
 
 class RelayResource(Resource):
@@ -55,7 +56,7 @@ class Health(Resource):
     def render_GET(self, request: IRequest) -> bytes:
         """The number of connections, as JSON."""
         _set_headers(request, b"application/json")
-        return b'{"status":"ok","connections":%d}\n' % self._relay.connections
+        return b'{"status":"ok","connections":%d}\n' % len(self._relay.connections)
 
 
 def _set_headers(request: IRequest, content_type: bytes) -> None:

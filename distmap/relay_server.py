@@ -1,0 +1,163 @@
+"""The relay's connections and its turns, whatever carries them: sockets, or memory in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from distmap.deferreds import Awaitable, Waiters, fired
+from distmap.errors import ConnectionProblem
+from distmap.frames import DEFAULT_LIMITS, Limits
+from distmap.relay_connection import RelayConnection, Socket
+from distmap.router import Link, Relay
+from distmap.websocket import WebSocketOptions
+
+SERVICE_RESTART: Final = 1012
+GOING_DOWN: Final = "the relay is going down"
+MEMBERSHIP_SECONDS: Final = 0.1
+"""How often joins and leaves of a large channel are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOptions:
+    """How a relay behaves.
+
+    Attributes:
+        log_streams: log each stream that is opened and closed, with its route.
+        queue_bytes: what may queue for one connection that does not read.
+        stall_seconds: how long a queue may stand still.
+        grace_seconds: how long a stop waits for the peers to go.
+        limits: of the frames and streams taken from each connection.
+        websocket: of the sockets.
+    """
+
+    log_streams: bool = False
+    queue_bytes: int = 8 * 1024 * 1024
+    stall_seconds: float = 10
+    grace_seconds: float = 2
+    limits: Limits = DEFAULT_LIMITS
+    websocket: WebSocketOptions = field(default_factory=WebSocketOptions)
+
+
+class RelayServer:
+    """All connections of one relay.
+
+    Args:
+        reactor: for the end of the turn, the time and the timers.
+        prepare: makes of some frames the message that is written to a transport; once for all
+            connections that get the same.
+        options: see :class:`RelayOptions`.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: IReactorTime, prepare: Callable[[bytes], bytes], options: RelayOptions
+    ) -> None:
+        self.reactor = reactor
+        self.options = options
+        self.core = Relay(lambda: reactor.seconds() * 1000, self._observe, options.limits)
+        self.connections: set[RelayConnection] = set()
+        self._prepare = prepare
+        self._flush_call: IDelayedCall | None = None
+        self._membership_call: IDelayedCall | None = None
+        self._empty = Waiters()
+        self._stopping = False
+
+    # -- connections ------------------------------------------------------------------------------
+
+    def accept(self, socket: Socket, name: str) -> RelayConnection:
+        """Takes a new socket.
+
+        Args:
+            socket: whose handler the connection will be.
+            name: the peer's address, for the log.
+        """
+        return RelayConnection(self, socket, name)
+
+    def connection_opened(self, connection: RelayConnection) -> None:
+        """Its opening handshake is done."""
+        self.connections.add(connection)
+        if self._stopping:
+            connection.socket.close(SERVICE_RESTART, GOING_DOWN)
+
+    def connection_closed(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
+        """It is gone."""
+        self.connections.discard(connection)
+        self._log.debug("{name}: {problem}", name=connection.name, problem=problem)
+        if not self.connections:
+            self._empty.fire(None)
+
+    def stop(self) -> Awaitable[None]:
+        """Tells the peers (close code 1012); fires when all are gone, or the grace is over and
+        they were dropped.
+        """
+        self._stopping = True
+        for connection in list(self.connections):
+            connection.socket.close(SERVICE_RESTART, GOING_DOWN)
+        if not self.connections:
+            self._cancel_calls()
+            return fired(None)
+        done: Awaitable[None] = self._empty.wait()
+        timer = self.reactor.callLater(self.options.grace_seconds, self._drop_all)
+
+        def finish(_: object) -> None:
+            if timer.active():
+                timer.cancel()
+            self._cancel_calls()
+
+        done.addCallback(finish)
+        return done
+
+    def start(self) -> None:
+        """Takes connections (again)."""
+        self._stopping = False
+
+    def _drop_all(self) -> None:
+        for connection in list(self.connections):
+            connection.socket.abort()
+
+    def _cancel_calls(self) -> None:
+        for call in (self._flush_call, self._membership_call):
+            if call is not None and call.active():
+                call.cancel()
+        self._flush_call = self._membership_call = None
+
+    # -- the end of a turn ------------------------------------------------------------------------
+
+    def schedule(self) -> None:
+        """Sends what gathers in this turn of the reactor at its end."""
+        if self._flush_call is None:
+            self._flush_call = self.reactor.callLater(0, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_call = None
+        self._send(self.core.flush())
+        if self.core.hub.membership_waits and self._membership_call is None:
+            self._membership_call = self.reactor.callLater(MEMBERSHIP_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._membership_call = None
+        self._send(self.core.hub.flush_membership())
+
+    def _send(self, outgoing: list[tuple[bytes, list[Link]]]) -> None:
+        for text, links in outgoing:
+            message = self._prepare(text)
+            for link in links:
+                link.owner.write(message)
+
+    # -- the log ----------------------------------------------------------------------------------
+
+    def _observe(self, event: str, link: Link, details: dict[str, Any]) -> None:
+        if event in ("opened", "closed"):
+            if self.options.log_streams:
+                self._log.info("{name} {event} {route}", name=link.name, event=event, **details)
+        elif event == "unknown":
+            self._log.debug("{name}: {what} for no stream", name=link.name, what=details["event"])
+        else:
+            text = ", ".join(f"{key} {value}" for key, value in details.items())
+            self._log.info("{name} {event}: {text}", name=link.name, event=event, text=text)
