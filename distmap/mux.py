@@ -42,7 +42,7 @@ class MuxDemux:
         self._limits = limits
         self._decoder = FrameDecoder(limits)
         self._out: list[bytes] = []
-        self._ids = StreamIds(id_prefix)
+        self._ids = StreamIds(id_prefix, limits.id_bytes)
         self._failed = False
         self._handlers = {
             frames.END: self._receive_end,
@@ -80,7 +80,7 @@ class MuxDemux:
             writable: whether this side may send on it.
             readable: whether the other side may.
             half_open: whether one side's end leaves the other side sending.
-            stream_id: an id of the caller's choice; taken with a suffix if it was used before.
+            stream_id: an id of the caller's choice, if it can be had; else one is made.
 
         Raises:
             LocalProtocolError: the connection is closing, or neither side could send.

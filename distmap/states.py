@@ -93,6 +93,7 @@ class Kind(Enum):
 
 
 _MADE_ID = re.compile(r"\.[0-9]+\Z")
+_NUMBER_BYTES: Final = 12  # of a made id
 
 
 class StreamIds:
@@ -101,17 +102,25 @@ class StreamIds:
     What the other side sent to a stream before it heard of the close would otherwise reach the
     next stream of that id. Only wanted ids are remembered: the number in a made one never comes
     again, and a wanted one that looks made gets a number as well.
+
+    Args:
+        prefix: begins those that nobody wanted.
+        max_bytes: the longest id that the other side takes; a wanted one that is longer, with a
+            number or without, gives way to a made one.
     """
 
-    __slots__ = ("_made", "_prefix", "_used")
+    __slots__ = ("_made", "_max_bytes", "_prefix", "_used")
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, max_bytes: int) -> None:
         self._prefix = prefix
+        self._max_bytes = max_bytes
         self._made = 0
         self._used: set[str] = set()
 
     def make(self, wanted: str | None, taken: Container[str]) -> str:
         """Returns the wanted id if it can be had, else one with a number, that is not taken."""
+        if wanted is not None and len(wanted.encode()) > self._max_bytes - _NUMBER_BYTES:
+            wanted = None
         if wanted is not None and not (
             wanted in taken or wanted in self._used or _MADE_ID.search(wanted)
         ):

@@ -111,6 +111,13 @@ class _Socket:
         self._silent = True
         super().onAutoPingTimeout()  # type: ignore[misc]
 
+    def connectionLost(self, reason: Any = None) -> None:
+        super().connectionLost(reason)  # type: ignore[misc]
+        # The one timer that Autobahn leaves behind: the other side dropped us, unanswered.
+        if self.closeHandshakeTimeoutCall is not None:  # type: ignore[has-type]
+            self.closeHandshakeTimeoutCall.cancel()  # type: ignore[has-type]
+            self.closeHandshakeTimeoutCall = None
+
     def failHandshake(self, reason: str, *args: Any, **kwargs: Any) -> None:
         self._refusal = reason
         super().failHandshake(reason, *args, **kwargs)  # type: ignore[misc]
