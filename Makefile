@@ -16,7 +16,8 @@ JS := tests/js
 SOURCES := distmap tests twisted
 
 # Environments are made anew when PYTHON is another version, and brought up to date when these change.
-VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+WHICH_VERSION := $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+VERSION := $(shell $(WHICH_VERSION) 2>/dev/null)
 METADATA := setup.cfg pyproject.toml
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 
@@ -69,7 +70,7 @@ define make_venv
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
   { echo 'Missing: Python 3.11 or newer; name one that you have, as in: make PYTHON=python3.13' >&2; exit 1; }
 $(PYTHON) -m venv --clear $(@D)
-@touch $@
+@touch $(@D)/.python$$($(WHICH_VERSION))
 endef
 
 $(VENV)/.python$(VERSION) $(LOWEST)/.python$(VERSION):

@@ -16,9 +16,11 @@ from random import SystemRandom
 from typing import Any
 
 from distmap import errors
-from distmap.connection import Connection, Status
+from distmap.changes import Change
+from distmap.connection import Connection
 from distmap.connector import WebSocketConnector
-from distmap.map import Change, DistributedMap
+from distmap.map import DistributedMap
+from distmap.status import Status
 from distmap.streams import Stream
 from distmap.websocket import WebSocketOptions
 

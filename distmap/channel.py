@@ -5,9 +5,9 @@ Members whose stream has the same id share one piece of bytes, however many they
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Hashable
-from typing import Generic, TypeAlias, TypeVar
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from distmap.frames import gather
 
@@ -15,6 +15,10 @@ LinkT = TypeVar("LinkT", bound=Hashable)
 
 Outgoing: TypeAlias = tuple[bytes, list[LinkT]]
 """Frames, and the links they go to."""
+
+SENDERS_TOGETHER: Final = 32
+"""Each sender in a message gets one of its own, without its own payloads: so those of more senders
+are cut into several messages, most of which are then the same for everybody."""
 
 
 class Member(Generic[LinkT]):
@@ -27,6 +31,10 @@ class Member(Generic[LinkT]):
         plain: opened by the original's clients, or by a user's own program, with a bare route:
             gets and gives any payload, and no messages of the relay.
         ready: it has the state, and can serve others.
+        donor: the member that it is told to sync with.
+        failed: the ids of donors that it could not sync with.
+        serving: the members whose donor it is.
+        received: how many of its payloads were taken.
     """
 
     __slots__ = (
@@ -52,22 +60,44 @@ class Member(Generic[LinkT]):
         self.plain = plain
         self.ready = False
         self.donor: Member[LinkT] | None = None
-        self.failed: set[Member[LinkT]] = set()
-        self.serving = 0
+        self.failed: set[str] = set()
+        self.serving: set[Member[LinkT]] = set()
         self.received = 0
 
 
 class Channel(Generic[LinkT]):
-    """The members of one URI."""
+    """The members of one URI.
 
-    __slots__ = ("groups", "joined", "left", "members", "name", "pending", "ready", "waiting")
+    Attributes:
+        members: all, by id.
+        groups: those that get the same bytes.
+        ready: those that can serve others, by id.
+        free: those of them that can serve one more, the one chosen or freed longest ago first.
+        waiting: those that wait for a donor to be free, the one that waits longest first.
+        pending: the payloads to hand out, and who sent them.
+        joined: the ids of members that the others have not been told of.
+        left: likewise.
+    """
+
+    __slots__ = (
+        "free",
+        "groups",
+        "joined",
+        "left",
+        "members",
+        "name",
+        "pending",
+        "ready",
+        "waiting",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.members: dict[str, Member[LinkT]] = {}
         self.groups: dict[tuple[bytes, bool], dict[Member[LinkT], LinkT]] = {}
-        self.ready: dict[Member[LinkT], None] = {}
-        self.waiting: deque[Member[LinkT]] = deque()
+        self.ready: dict[str, Member[LinkT]] = {}
+        self.free: OrderedDict[str, Member[LinkT]] = OrderedDict()
+        self.waiting: OrderedDict[str, Member[LinkT]] = OrderedDict()
         self.pending: list[tuple[Member[LinkT], bytes]] = []
         self.joined: list[str] = []
         self.left: list[str] = []
@@ -85,28 +115,28 @@ class Channel(Generic[LinkT]):
         del group[member]
         if not group:
             del self.groups[(member.prefix, member.plain)]
-        self.ready.pop(member, None)
-        if member in self.waiting:
-            self.waiting.remove(member)
+        for each in (self.ready, self.free, self.waiting):
+            each.pop(member.id, None)
         self.left.append(member.id)
 
     def flush(self) -> list[Outgoing[LinkT]]:
         """Hands out the members' payloads; each goes to all members but its sender."""
         pending, self.pending = self.pending, []
-        senders = {sender for sender, _ in pending}
         out: list[Outgoing[LinkT]] = []
-        for (prefix, plain), group in self.groups.items():
-            everything = [
-                (sender, b"%b%b]\n" % (prefix, payload))
-                for sender, payload in pending
-                if plain or payload[:1] == b"{"
-            ]
-            links = [link for member, link in group.items() if member not in senders]
-            if links:
-                out += ((text, links) for text in gather([frame for _, frame in everything]))
-            for member in senders & group.keys():
-                others = [frame for sender, frame in everything if sender is not member]
-                out += ((text, [member.link]) for text in gather(others))
+        for part in _cut(pending):
+            senders = {sender for sender, _ in part}
+            for (prefix, plain), group in self.groups.items():
+                everything = [
+                    (sender, b"%b%b]\n" % (prefix, payload))
+                    for sender, payload in part
+                    if plain or payload[:1] == b"{"
+                ]
+                links = [link for member, link in group.items() if member not in senders]
+                if links:
+                    out += ((text, links) for text in gather([frame for _, frame in everything]))
+                for member in senders & group.keys():
+                    others = [frame for sender, frame in everything if sender is not member]
+                    out += ((text, [member.link]) for text in gather(others))
         return out
 
     def tell_all(self, payload: bytes) -> list[Outgoing[LinkT]]:
@@ -116,3 +146,18 @@ class Channel(Generic[LinkT]):
             for (prefix, plain), group in self.groups.items()
             if not plain
         ]
+
+
+def _cut(
+    pending: list[tuple[Member[LinkT], bytes]],
+) -> Iterator[list[tuple[Member[LinkT], bytes]]]:
+    """Cuts payloads into parts of at most :data:`SENDERS_TOGETHER` senders."""
+    part: list[tuple[Member[LinkT], bytes]] = []
+    senders: set[Member[LinkT]] = set()
+    for sender, payload in pending:
+        if sender not in senders and len(senders) == SENDERS_TOGETHER:
+            yield part
+            part, senders = [], set()
+        senders.add(sender)
+        part.append((sender, payload))
+    yield part

@@ -9,41 +9,17 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import Interface
 
+from distmap.backoff import Backoff
 from distmap.deferreds import Awaitable, Waiters, fired
-from distmap.errors import ConnectionClosed, ConnectionProblem, DistMapError
+from distmap.errors import ConnectionClosed, ConnectionProblem
 from distmap.events import Emitter, Handler
 from distmap.frames import DEFAULT_LIMITS, Limits
 from distmap.session import Session, Transport
 from distmap.states import MuxStream
+from distmap.status import CLOSED, CONNECTING, OFFLINE, OPEN, Status
 from distmap.streams import Stream
 
-FIRST_DELAY_SECONDS: Final = 0.5
-LAST_DELAY_SECONDS: Final = 10.0
-GOING_AWAY: Final = 1001
 NORMAL: Final = 1000
-
-CONNECTING: Final = "connecting"
-OPEN: Final = "open"
-OFFLINE: Final = "offline"
-CLOSED: Final = "closed"
-
-
-class Status(str):
-    """A status, and why: it equals its plain text.
-
-    Attributes:
-        reason: in words why there is no connection; empty if there is one.
-        code: the short name of the reason, such as ``upgrade-refused``; empty if there is none.
-    """
-
-    reason: str
-    code: str
-
-    def __new__(cls, text: str, problem: DistMapError | None = None) -> Status:
-        status = super().__new__(cls, text)
-        status.reason = str(problem or "")
-        status.code = problem.code if problem is not None else ""
-        return status
 
 
 class Attempt(Protocol):
@@ -77,30 +53,6 @@ class Member(Protocol):
 
     def close(self) -> None:
         """The connection is about to be closed."""
-
-
-class Backoff:
-    """The time before the next try: full jitter over a range that doubles, up to a bound.
-
-    After Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
-
-    Args:
-        random: gives a number from 0 to 1.
-    """
-
-    def __init__(self, random: Callable[[], float]) -> None:
-        self._random = random
-        self._range_seconds = FIRST_DELAY_SECONDS
-
-    def next_seconds(self) -> float:
-        """The next delay; the range grows."""
-        delay = self._random() * self._range_seconds
-        self._range_seconds = min(LAST_DELAY_SECONDS, 2 * self._range_seconds)
-        return delay
-
-    def reset(self) -> None:
-        """The connection is open."""
-        self._range_seconds = FIRST_DELAY_SECONDS
 
 
 class Connection:
@@ -182,13 +134,14 @@ class Connection:
 
         Raises:
             ConnectionClosed: the connection is closed.
+            InvalidValue: the meta is not JSON.
+            LocalProtocolError: neither side could send.
         """
-        if self._status == CLOSED:
-            raise ConnectionClosed("the connection is closed")
+        self._check_open()
         stream = Stream(
             self.reactor, meta, writable=writable, readable=readable, half_open=half_open
         )
-        if self.session is not None:
+        if self.session is not None and self.session.alive:
             stream.attach(self.session)
         else:
             self._early_streams.append(stream)
@@ -207,6 +160,10 @@ class Connection:
             self._begin_close()
         return waiting
 
+    def _check_open(self) -> None:
+        if self._status == CLOSED:
+            raise ConnectionClosed("the connection is closed")
+
     # -- members ----------------------------------------------------------------------------------
 
     def attach(self, member: Member) -> None:
@@ -215,10 +172,9 @@ class Connection:
         Raises:
             ConnectionClosed: the connection is closed.
         """
-        if self._status == CLOSED:
-            raise ConnectionClosed("the connection is closed")
+        self._check_open()
         self._members[member] = None
-        if self.session is not None:
+        if self.session is not None and self.session.alive:
             member.session_opened(self.session)
 
     def detach(self, member: Member) -> None:
@@ -241,8 +197,7 @@ class Connection:
         self._status = Status(OPEN)
         session = Session(self.reactor, transport, self._accept, self._limits)
         self.session = session
-        for member in list(self._members):
-            member.session_opened(session)
+        self._tell_members(lambda member: member.session_opened(session))
         streams, self._early_streams = self._early_streams, []
         for stream in streams:
             stream.attach(session)
@@ -271,9 +226,13 @@ class Connection:
         )
         self._status = Status(OFFLINE, problem)
         self._retry = self.reactor.callLater(delay_seconds, self._connect)
-        for member in list(self._members):
-            member.session_lost(problem)
+        self._tell_members(lambda member: member.session_lost(problem))
         self._events.emit("offline", problem)
+
+    def _tell_members(self, tell: Callable[[Member], None]) -> None:
+        for member in list(self._members):
+            if member in self._members:  # a handler may have closed it meanwhile
+                tell(member)
 
     def _accept(self, stream: MuxStream) -> Stream | None:
         if self.session is None or not self._events.has("stream"):
@@ -286,9 +245,8 @@ class Connection:
     # -- the end ----------------------------------------------------------------------------------
 
     def _begin_close(self) -> None:
-        for member in list(self._members):
-            member.close()
         self._status = Status(CLOSED)
+        self._tell_members(lambda member: member.close())
         for stream in self._early_streams:
             stream.abandon(ConnectionClosed("the connection was closed"))
         if self._retry is not None:

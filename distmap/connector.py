@@ -99,5 +99,8 @@ class _Try:
     def socket_received(self, message: bytes) -> None:
         self._attempt.attempt_received(message)
 
+    def socket_closing(self) -> None:
+        """What is sent now is not; socket_closed() follows soon."""
+
     def socket_closed(self, problem: ConnectionProblem) -> None:
         self._attempt.attempt_failed(problem)

@@ -158,7 +158,8 @@ def _decode_with_extras(text: bytes | Raw, max_value_bytes: int) -> tuple[str, E
         fields = _fields.decode(text)
         extras = {name: raw for name, raw in fields.items() if name not in _NAMES}
         event, key = _name.decode(fields["event"]), _name.decode(fields["key"])
-        stamp = _stamp.decode(fields["stamp"])
+        # For ECMAScript 1e3 is an integer too; its canonical text is one for msgspec as well.
+        stamp = _stamp.decode(values.canonical(fields["stamp"], MAX_EXTRAS_BYTES))
         if event == "set":
             wire: WireSet | WireDelete = WireSet(key, fields["value"], stamp)
         elif event == "delete" and "value" not in fields:

@@ -56,8 +56,7 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 
 _data_frames = msgspec.json.Decoder(tuple[str, str, Raw])
-_any_frame = msgspec.json.Decoder(list[Raw])
-_string = msgspec.json.Decoder(str)
+_bare_frames = msgspec.json.Decoder(tuple[str, str])
 # msgspec reports an invalid text in several ways; all of them mean a malformed frame.
 MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -98,17 +97,12 @@ def decode_frame(line: bytes) -> Frame:
     try:
         _check_utf8(line)
         return _data_frames.decode(line)
-    except MALFORMED:
-        pass
-    try:
-        _check_utf8(line)
-        parts = _any_frame.decode(line)
-        if not 2 <= len(parts) <= 3:
-            raise RemoteProtocolError(f"a frame has {len(parts)} elements, not 2 or 3")
-        stream_id, event = _string.decode(parts[0]), _string.decode(parts[1])
     except MALFORMED as error:
-        raise RemoteProtocolError(f"a frame is malformed: {error}") from None
-    return stream_id, event, parts[2] if len(parts) == 3 else NO_PAYLOAD
+        reason = str(error)
+    try:
+        return *_bare_frames.decode(line), NO_PAYLOAD
+    except MALFORMED:
+        raise RemoteProtocolError(f"a frame is malformed: {reason}") from None
 
 
 class Options(msgspec.Struct, rename="camel"):

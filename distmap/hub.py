@@ -24,6 +24,8 @@ MAX_FAILED_DONORS: Final = 3
 """After so many donors that failed it, a newcomer is told to go on alone."""
 PROMPT_MEMBERS: Final = 64
 """Joins and leaves are told at once in channels up to this size, and gathered in larger ones."""
+MAX_NAMES: Final = 1000
+"""Joins, and leaves, that one message tells."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_control = msgspec.json.Decoder(list[Any]).decode
@@ -85,16 +87,15 @@ class Hub(Generic[LinkT]):
             return
         channel.remove(member)
         self._release_donor(member)
+        for newcomer in member.serving:
+            newcomer.donor = None  # it will notice, and ask for another
+        member.serving.clear()
         if not channel.members:
             del self.channels[channel.name]
             self._dirty.pop(channel, None)
             self._changed.pop(channel, None)
             return
         self._changed[channel] = None
-        for other in channel.members.values():
-            other.failed.discard(member)
-            if other.donor is member:
-                other.donor = None
         self._serve_waiting(channel)
 
     # -- what members send ------------------------------------------------------------------------
@@ -126,12 +127,10 @@ class Hub(Generic[LinkT]):
                 self._make_ready(member)
                 self._serve_waiting(member.channel)
             case ["sync", None | str()]:
-                failed = member.channel.members.get(message[1] or "")
+                if member.donor is not None and member.donor.id == message[1]:
+                    member.failed.add(member.donor.id)
                 self._release_donor(member)
-                if failed is not None:
-                    member.failed.add(failed)
-                if member not in member.channel.waiting:
-                    self._find_donor(member)
+                self._find_donor(member)
                 self._serve_waiting(member.channel)
             case ["time", int() | float()]:
                 self._tell(member, "time", message[1], self._now_ms())
@@ -143,46 +142,46 @@ class Hub(Generic[LinkT]):
     def _find_donor(self, member: Member[LinkT]) -> None:
         """Gives a newcomer a donor, or tells it that it is alone, or lets it wait."""
         channel = member.channel
-        willing = False
-        if len(member.failed) < MAX_FAILED_DONORS:
-            for donor in channel.ready:
-                if donor is member or donor in member.failed:
-                    continue
-                willing = True
-                if donor.serving < MAX_SERVING:
-                    self._choose(donor, member)
-                    return
-        if willing:
-            channel.waiting.append(member)
-        else:
+        tried = member.failed | {member.id}
+        if len(member.failed) >= MAX_FAILED_DONORS or channel.ready.keys() <= tried:
             self._make_ready(member)
             self._tell(member, "alone")
+            return
+        for donor in channel.free.values():
+            if donor.id not in tried:
+                self._choose(donor, member)
+                return
+        channel.waiting.setdefault(member.id, member)
 
     def _choose(self, donor: Member[LinkT], member: Member[LinkT]) -> None:
-        # The one that was chosen longest ago comes first.
-        ready = member.channel.ready
-        del ready[donor]
-        ready[donor] = None
-        donor.serving += 1
+        channel = member.channel
+        channel.waiting.pop(member.id, None)
+        channel.free.move_to_end(donor.id)
+        donor.serving.add(member)
+        if len(donor.serving) == MAX_SERVING:
+            del channel.free[donor.id]
         member.donor = donor
         self._tell(member, "donor", donor.id)
 
     def _make_ready(self, member: Member[LinkT]) -> None:
-        member.ready = True
+        channel = member.channel
+        channel.waiting.pop(member.id, None)
         member.failed.clear()
-        member.channel.ready.setdefault(member, None)
+        if not member.ready:
+            member.ready = True
+            channel.ready[member.id] = channel.free[member.id] = member
 
     def _release_donor(self, member: Member[LinkT]) -> None:
-        if member.donor is not None:
-            member.donor.serving -= 1
-            member.donor = None
+        donor, member.donor = member.donor, None
+        if donor is not None:
+            donor.serving.remove(member)
+            donor.channel.free.setdefault(donor.id, donor)
 
     def _serve_waiting(self, channel: Channel[LinkT]) -> None:
-        for _ in range(len(channel.waiting)):
-            before = len(channel.waiting)
-            self._find_donor(channel.waiting.popleft())
-            if len(channel.waiting) == before:
+        for member in list(channel.waiting.values()):
+            if channel.ready and not channel.free:
                 return
+            self._find_donor(member)
 
     # -- what goes out ----------------------------------------------------------------------------
 
@@ -195,7 +194,7 @@ class Hub(Generic[LinkT]):
 
     def flush(self) -> list[Outgoing[LinkT]]:
         """Hands out all that has gathered since the last call, in the order it is to be sent."""
-        out: list[Outgoing[LinkT]] = []
+        out = self._flush_controls()  # first: a newcomer hears nobody before its welcome
         for channel in self._dirty:
             senders = dict.fromkeys(sender for sender, _ in channel.pending)
             out += channel.flush()
@@ -203,10 +202,15 @@ class Hub(Generic[LinkT]):
                 if not sender.plain:
                     self._tell(sender, "ack", sender.received)
         self._dirty.clear()
-        for member, payload in self._controls:
-            out.append((b"%b%b]\n" % (member.prefix, payload), [member.link]))
-        self._controls.clear()
-        return out + self.flush_membership(PROMPT_MEMBERS)
+        return out + self._flush_controls() + self.flush_membership(PROMPT_MEMBERS)
+
+    def _flush_controls(self) -> list[Outgoing[LinkT]]:
+        controls, self._controls = self._controls, []
+        return [
+            (b"%b%b]\n" % (member.prefix, payload), [member.link])
+            for member, payload in controls
+            if member.id in member.channel.members
+        ]
 
     def flush_membership(self, most: int | None = None) -> list[Outgoing[LinkT]]:
         """Hands out the joins and leaves.
@@ -218,9 +222,12 @@ class Hub(Generic[LinkT]):
         for channel in list(self._changed):
             if most is None or len(channel.members) <= most:
                 del self._changed[channel]
-                news = ["members", len(channel.members), channel.joined, channel.left]
+                joined, left = channel.joined, channel.left
                 channel.joined, channel.left = [], []
-                out += channel.tell_all(_encode(news))
+                for at in range(0, max(len(joined), len(left)), MAX_NAMES):
+                    names = [each[at : at + MAX_NAMES] for each in (joined, left)]
+                    news = ["members", len(channel.members), *names]
+                    out += channel.tell_all(_encode(news))
         return out
 
     @property

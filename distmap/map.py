@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from distmap import values
+from distmap.changes import Change, change_of, value_of
 from distmap.clock import HybridClock, Stamp
-from distmap.connection import CLOSED, CONNECTING, Connection, Status
+from distmap.connection import Connection
 from distmap.deferreds import Awaitable, Waiters, fired
-from distmap.entries import Entry
 from distmap.errors import ConnectionProblem, InvalidValue, MapClosed, RemoteError
 from distmap.events import Emitter, Handler
 from distmap.lww import Replica, Update
 from distmap.seat import Seat
+from distmap.status import CLOSED, CONNECTING, Status
 
 DEFAULT_URI: Final = "/distributed-map"
 MAX_URI_BYTES: Final = 900
@@ -21,28 +22,6 @@ READY: Final = "ready"
 
 _WRITER_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _WRITER_LENGTH = 12
-
-
-class Change(NamedTuple):
-    """One change of a map, as :meth:`DistributedMap.observe` tells it.
-
-    Attributes:
-        key: of the entry.
-        value: what is there now; None if it was deleted.
-        old_value: what was there before; None if nothing was.
-        deleted: whether this is a delete.
-        local: whether this peer wrote it.
-        writer: the id of the replica that wrote.
-        time_ms: when it wrote, by the relay's time: milliseconds since 1970.
-    """
-
-    key: str
-    value: Any
-    old_value: Any
-    deleted: bool
-    local: bool
-    writer: str
-    time_ms: int
 
 
 class DistributedMap(MutableMapping[str, Any]):
@@ -61,6 +40,10 @@ class DistributedMap(MutableMapping[str, Any]):
         uri: names the map; not empty, 900 bytes at most.
         max_value_bytes: the longest JSON text of a value; the same for all peers of a map.
 
+    Attributes:
+        uri: as given.
+        connection: as given.
+
     Raises:
         InvalidValue: the URI is empty or too long.
         ConnectionClosed: the connection is closed.
@@ -76,6 +59,7 @@ class DistributedMap(MutableMapping[str, Any]):
         if not uri or len(uri.encode("utf-8", "replace")) > MAX_URI_BYTES:
             raise InvalidValue(f"a URI is 1 to {MAX_URI_BYTES} bytes")
         self.uri = uri
+        self.connection = connection
         self._events = Emitter("set", "delete", "ready", "status", "peers", "change")
         self._ready = Waiters()
         self._synced: str | None = None
@@ -155,7 +139,7 @@ class DistributedMap(MutableMapping[str, Any]):
         return fired(False) if update is None else self._write(update, True)
 
     def _write(self, update: Update, result: Any) -> Awaitable[Any]:
-        deferred: Awaitable[Any] = Awaitable(lambda _: None)
+        deferred: Awaitable[Any] = Awaitable()
         deferred.addCallback(lambda _: result)
         self._writes.setdefault(update.key, []).append((update.entry.stamp, deferred))
         self._wrote(update)
@@ -164,7 +148,7 @@ class DistributedMap(MutableMapping[str, Any]):
     def _wrote(self, update: Update) -> None:
         self._seat.wrote(update)
         if self._events.has("change"):
-            self._events.emit("change", _change(update, local=True))
+            self._events.emit("change", change_of(update, local=True))
 
     def _check_open(self) -> None:
         if self._status == CLOSED:
@@ -244,11 +228,11 @@ class DistributedMap(MutableMapping[str, Any]):
         if not (tells_change or tells_set or tells_delete):
             return
         for update in updates:
-            entry, old = update.entry, _value(update.old)
+            entry, old = update.entry, value_of(update.old)
             if entry.value is None and old is None:
                 continue  # a tombstone of a key that was not there
             if tells_change:
-                events.emit("change", _change(update, local=False))
+                events.emit("change", change_of(update, local=False))
             if entry.value is not None:
                 if tells_set:
                     events.emit("set", values.decode(entry.value), update.key, self)
@@ -295,21 +279,3 @@ class DistributedMap(MutableMapping[str, Any]):
         self._status = status
         if changed:
             self._events.emit("status", status)
-
-
-def _value(entry: Entry | None) -> tuple[Any] | None:
-    return None if entry is None or entry.value is None else (values.decode(entry.value),)
-
-
-def _change(update: Update, *, local: bool) -> Change:
-    key, entry, old = update
-    before, after = _value(old), _value(entry)
-    return Change(
-        key=key,
-        value=after[0] if after else None,
-        old_value=before[0] if before else None,
-        deleted=after is None,
-        local=local,
-        writer=entry.stamp.writer,
-        time_ms=entry.stamp.ms,
-    )

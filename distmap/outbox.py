@@ -40,7 +40,7 @@ class Outbox:
 
     @property
     def unsent(self) -> list[str]:
-        """The keys whose write no other peer can have seen, oldest write first."""
+        """The keys whose last write no other peer can have seen, oldest write first."""
         return [key for key in self._waiting if key in self._unsent]
 
     def add(self, key: str, entry: Entry) -> None:
@@ -51,7 +51,14 @@ class Outbox:
         if self._online:
             self._queue.append((key, entry))
             if len(self._queue) > 2 * len(self._waiting) + 1000:
-                self._queue = deque(self._waiting.items())
+                self._queue = deque((key, self._waiting[key]) for key in self.unsent)
+
+    def replace(self, writes: list[tuple[str, Entry]]) -> None:
+        """Takes unsent writes with new stamps: with the old ones they are not sent any more."""
+        keys = {key for key, _ in writes}
+        self._queue = deque((key, entry) for key, entry in self._queue if key not in keys)
+        for key, entry in writes:
+            self.add(key, entry)
 
     def go_online(self) -> None:
         """A new stream is open to the relay: all that waits is to be sent."""
@@ -80,7 +87,8 @@ class Outbox:
             entries.append((key, entry))
             texts.append(encode_entry(key, entry))
             size += len(texts[-1])
-            self._unsent.discard(key)
+            if self._waiting.get(key) is entry:
+                self._unsent.discard(key)
         self._number += 1
         self._sent.append(_Sent(self._number, size, entries))
         self._sent_bytes += size

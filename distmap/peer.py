@@ -143,9 +143,9 @@ class Peer:
         self.id = welcome.peer
         self._set_offset(self._opened_ms, welcome.time_ms)
         self._online = True
-        self._set_peers(welcome.members - 1)
         self.outbox.go_online()
         self.send_writes()
+        self._set_peers(welcome.members - 1)
 
     def _set_offset(self, sent_ms: float, time_ms: float) -> None:
         """The relay's time was taken halfway between the question and the answer."""
@@ -153,10 +153,14 @@ class Peer:
         if not clock.correct(time_ms - (sent_ms + self._now_ms()) / 2):
             return
         # This peer's clock was far ahead: what it wrote would be held back by all others.
-        updates = self.replica.restamp(self.outbox.unsent)
-        for update in updates:
-            self.outbox.add(update.key, update.entry)
+        own = [key for key in self.outbox.unsent if self._is_own(key)]
+        updates = self.replica.restamp(own)
+        self.outbox.replace([(key, entry) for key, entry, _ in updates])
         self._port.restamped(updates)
+
+    def _is_own(self, key: str) -> bool:
+        # Another peer, whose clock is as wrong, may have overwritten it.
+        return self.replica.entries[key].stamp.writer == self.replica.clock.writer
 
     def _receive_entries(self, text: bytes) -> None:
         try:

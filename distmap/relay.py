@@ -8,6 +8,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from distmap.relay_connection import RelayConnection
@@ -15,7 +16,15 @@ from distmap.relay_server import RelayOptions, RelayServer
 from distmap.site import RelayResource
 from distmap.websocket import ServerFactory, ServerSocket
 
-__all__ = ["RelayOptions", "RelayService"]
+__all__ = ["CannotListen", "RelayOptions", "RelayService"]
+
+
+class CannotListen(SystemExit, Exception):
+    """The relay's port cannot be bound; the text says why.
+
+    As a SystemExit it ends `twistd` with that text and no traceback; as an Exception it lets
+    twistd tidy up, and the program that embeds the relay go on.
+    """
 
 
 class RelayService(Service):
@@ -50,13 +59,14 @@ class RelayService(Service):
         )
         self.resource = RelayResource(factory, self.server)
         self.port: IListeningPort | None = None
+        self._listening: Deferred[None] | None = None
         self._endpoint = endpoint
 
     def privilegedStartService(self) -> None:
         """Listens; a port below 1024 can still be bound now.
 
         Raises:
-            SystemExit: the port cannot be bound; its text says why.
+            CannotListen: the port cannot be bound.
         """
         self._listen()
 
@@ -64,7 +74,7 @@ class RelayService(Service):
         """Listens, if it does not yet.
 
         Raises:
-            SystemExit: the port cannot be bound; its text says why.
+            CannotListen: the port cannot be bound.
         """
         super().startService()  # type: ignore[no-untyped-call]
         self._listen()
@@ -75,22 +85,32 @@ class RelayService(Service):
         """
         super().stopService()  # type: ignore[no-untyped-call]
         port, self.port = self.port, None
+        listening, self._listening = self._listening, None
         stopped = maybeDeferred(port.stopListening) if port is not None else None
+        if listening is not None:
+            listening.cancel()
         return self.server.stop().addCallback(lambda _: stopped)
 
     def _listen(self) -> None:
         self.server.start()
-        if self._endpoint is None or self.port is not None:
+        if self._endpoint is None or self._listening is not None:
             return
         site = Site(self.resource, timeout=60)
         site.noisy = False
         site.displayTracebacks = False
-        failures: list[Any] = []
-        self._endpoint.listen(site).addCallbacks(self._listening, failures.append)
-        if failures:
-            raise SystemExit(f"distmap: {failures[0].getErrorMessage()}")
+        failures: list[Failure] = []
 
-    def _listening(self, port: IListeningPort) -> None:
+        def failed(failure: Failure) -> None:
+            failures.append(failure)
+            if self._listening is not None:  # the endpoint took its time
+                self._log.failure("cannot listen", failure)
+
+        self._listening = self._endpoint.listen(site).addCallbacks(self._listens, failed)
+        if failures:
+            self._listening = None
+            raise CannotListen(f"distmap: {failures[0].getErrorMessage()}")
+
+    def _listens(self, port: IListeningPort) -> None:
         self.port = port
         self._log.info("listening on {host}", host=_name(port.getHost()))
 
@@ -100,4 +120,6 @@ class RelayService(Service):
 
 def _name(address: Any) -> str:
     host, port = getattr(address, "host", None), getattr(address, "port", None)
-    return f"{host}:{port}" if host is not None else str(address)
+    if host is None:
+        return str(getattr(address, "name", None) or address)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from distmap.errors import ConnectionProblem
 from distmap.router import Link, Relay
 
-PROTOCOL_ERROR = 1002
+PROTOCOL_ERROR: Final = 1002
+
+# A frame that ends a stream, in a message behind a WebSocket header of 10 bytes at most.
+_ENDS = re.compile(rb'(?:\A.{0,10}?|\n)\["(?:[^"\\]|\\.)*","(?:end|close|error)"', re.DOTALL)
+_ENDS_PERHAPS: Final = (b'","end"', b'","close"', b'","error"')  # much faster to look for
 
 
 class Socket(Protocol):
@@ -65,24 +72,37 @@ class RelayConnection:
 
     While the socket does not take what is written, frames queue here. A queue that grows past its
     bound, or stands still for too long, costs the peer its streams and not the relay its memory:
-    the peer is told, and syncs again.
+    the peer is told, and syncs again. One that does not take that word either is dropped, and so
+    is one that would not hear of the end of a stream because the queue is thrown away.
 
     Args:
         owner: the relay.
         socket: the WebSocket.
         name: the peer's address.
+
+    Attributes:
+        paused: the socket's buffer is full.
     """
+
+    _log = Logger()
 
     def __init__(self, owner: Owner, socket: Socket, name: str) -> None:
         self.name = name
         self.socket = socket
         self.link: Link | None = None
+        self.paused = False
         self._owner = owner
         self._write: Callable[[bytes], None] | None = None
-        self._queue: list[bytes] = []
+        self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
-        self._paused = False
         self._stall: IDelayedCall | None = None
+        # Its streams were ended, and it has not taken the word of it.
+        self._was_cut = False
+
+    def close(self, code: int, reason: str) -> None:
+        """Begins the closing handshake; from now on the peer is nobody's."""
+        self.socket.close(code, reason)
+        self.socket_closing()
 
     # -- the socket -------------------------------------------------------------------------------
 
@@ -97,22 +117,26 @@ class RelayConnection:
         self._owner.connection_opened(self)
 
     def socket_received(self, message: bytes) -> None:
-        link = self.link
-        if link is None or link.failure is not None:
+        if self.link is None:
             return
-        failure = self._owner.core.receive(link, message)
+        failure = self._owner.core.receive(self.link, message)
         self._owner.schedule()
         if failure is not None:
-            self._write = None
-            self.socket.close(PROTOCOL_ERROR, str(failure))
+            self.close(PROTOCOL_ERROR, str(failure))
+
+    def socket_closing(self) -> None:
+        """Either side began the closing handshake: no frame may be sent any more."""
+        self._write = None
+        self._stop_stall()
+        self._queue.clear()
+        self._queued_bytes = 0
+        link, self.link = self.link, None
+        if link is not None:
+            self._owner.core.disconnect(link)
+            self._owner.schedule()
 
     def socket_closed(self, problem: ConnectionProblem) -> None:
-        self._write = None
-        self._queue.clear()
-        self._stop_stall()
-        if self.link is not None:
-            self._owner.core.disconnect(self.link)
-            self._owner.schedule()
+        self.socket_closing()
         self._owner.connection_closed(self, problem)
 
     # -- out --------------------------------------------------------------------------------------
@@ -121,14 +145,33 @@ class RelayConnection:
         """Sends a whole WebSocket frame, or queues it."""
         if self._write is None:
             return
-        if not self._paused:
+        if not self.paused and not self._queue:
             self._write(frame)
             return
         self._queue.append(frame)
         self._queued_bytes += len(frame)
         if self._queued_bytes > self._owner.options.queue_bytes:
             self._cut()
-        elif self._stall is None:
+        else:
+            self._start_stall()
+
+    def _cut(self) -> None:
+        self._stop_stall()
+        link = self.link
+        if link is None:
+            return
+        if self._was_cut or not link.mux.streams or any(map(_ends_stream, self._queue)):
+            self._log.info("{name} slow: dropped", name=self.name)
+            self.socket.abort()
+            return
+        self._was_cut = True
+        self._queue.clear()
+        self._queued_bytes = 0
+        self._owner.core.cut(link)
+        self._owner.schedule()
+
+    def _start_stall(self) -> None:
+        if self._stall is None:
             self._stall = self._owner.reactor.callLater(
                 self._owner.options.stall_seconds, self._stalled
             )
@@ -136,14 +179,6 @@ class RelayConnection:
     def _stalled(self) -> None:
         self._stall = None
         self._cut()
-
-    def _cut(self) -> None:
-        self._stop_stall()
-        self._queue.clear()
-        self._queued_bytes = 0
-        if self.link is not None and self.link.mux.streams:
-            self._owner.core.cut(self.link)
-            self._owner.schedule()
 
     def _stop_stall(self) -> None:
         if self._stall is not None:
@@ -153,28 +188,34 @@ class RelayConnection:
     # -- IPushProducer, for the transport ---------------------------------------------------------
 
     def pauseProducing(self) -> None:
-        """The socket's buffer is full."""
-        self._paused = True
-        if self.link is not None:
-            self._owner.core.congest(self.link, True)
-            self._owner.schedule()
+        """The socket's buffer is full; is called again at each write."""
+        self.paused = True
+        self._congest(True)
 
     def resumeProducing(self) -> None:
-        """The socket's buffer is empty: sends what has queued."""
-        self._paused = False
+        """The socket's buffer is empty: sends what has queued, until it is full again."""
+        self.paused = False
         self._stop_stall()
-        queue, self._queue = self._queue, []
-        self._queued_bytes = 0
-        for at, frame in enumerate(queue):
-            if self._paused:
-                self._queue = queue[at:]
-                self._queued_bytes = sum(map(len, self._queue))
-                return
-            if self._write is not None:
-                self._write(frame)
-        if self.link is not None and not self._paused:
-            self._owner.core.congest(self.link, False)
-            self._owner.schedule()
+        while self._queue and self._write is not None and not self.paused:
+            frame = self._queue.popleft()
+            self._queued_bytes -= len(frame)
+            self._write(frame)
+        if self._queue:
+            self._start_stall()
+        else:
+            self._was_cut = False
+        if not self.paused:
+            self._congest(False)
 
     def stopProducing(self) -> None:
         """The socket is going away; socket_closed() follows."""
+
+    def _congest(self, congested: bool) -> None:
+        if self.link is not None and self.link.congested != congested:
+            self._owner.core.congest(self.link, congested)
+            self._owner.schedule()
+
+
+def _ends_stream(message: bytes) -> bool:
+    perhaps = any(end in message for end in _ENDS_PERHAPS)
+    return perhaps and _ENDS.search(message) is not None

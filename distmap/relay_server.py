@@ -83,7 +83,7 @@ class RelayServer:
         """Its opening handshake is done."""
         self.connections.add(connection)
         if self._stopping:
-            connection.socket.close(SERVICE_RESTART, GOING_DOWN)
+            connection.close(SERVICE_RESTART, GOING_DOWN)
 
     def connection_closed(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
         """It is gone."""
@@ -98,7 +98,7 @@ class RelayServer:
         """
         self._stopping = True
         for connection in list(self.connections):
-            connection.socket.close(SERVICE_RESTART, GOING_DOWN)
+            connection.close(SERVICE_RESTART, GOING_DOWN)
         if not self.connections:
             self._cancel_calls()
             return fired(None)

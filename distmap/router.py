@@ -13,13 +13,17 @@ from typing import Any, Final, TypeAlias
 
 from distmap.channel import Member, Outgoing
 from distmap.errors import RemoteProtocolError, StreamError
-from distmap.frames import DEFAULT_LIMITS, Limits, encode_json
+from distmap.frames import DEFAULT_LIMITS, Limits, encode_json, gather
 from distmap.hub import VERSION, Hub
 from distmap.mux import MuxDemux
 from distmap.states import Kind, MuxEvent, MuxStream, State
 from distmap.switchboard import End, Listener, Switchboard
 
 MAX_URI_BYTES: Final = 1024
+PREFIX_BYTES: Final = 1024
+"""More than stands around a payload in any frame. A payload gets other prefixes on its way out, and
+no frame may be too long for those that it goes to.
+"""
 SLOW: Final = ("too slow: the relay's queue for this connection was full", "slow")
 
 _CHANNEL = re.compile(r"(.+)/channel", re.DOTALL)
@@ -74,6 +78,7 @@ class Relay:
         self.switchboard = Switchboard()
         self._observe = observer
         self._limits = limits
+        self._payload_bytes = limits.frame_bytes - PREFIX_BYTES
         self._touched: dict[Link, None] = {}
 
     # -- connections ------------------------------------------------------------------------------
@@ -101,9 +106,7 @@ class Relay:
         out = self.hub.flush()
         while self._touched:
             link, _ = self._touched.popitem()
-            parts = link.mux.take()
-            if parts:
-                out.append((b"".join(parts), [link]))
+            out += ((text, [link]) for text in gather(link.mux.take()))
         return out
 
     # -- slow readers -----------------------------------------------------------------------------
@@ -114,15 +117,14 @@ class Relay:
         """
         link.congested = congested
         for end in link.ends.values():
-            if end.other is not None:
-                end.other.pause(congested or end.stream.send_paused)
+            end.congested = congested
+            end.tell_blocked()
 
     def cut(self, link: Link) -> None:
         """Ends all streams of a connection that was too slow; what was queued may be dropped."""
         self._observe("slow", link, {"streams": len(link.mux.streams)})
         for stream in list(link.mux.streams.values()):
-            self._handle(link, link.mux.error(stream, *SLOW))
-        self._touched[link] = None
+            self._refuse(link, stream, *SLOW)
 
     # -- events of the mux ------------------------------------------------------------------------
 
@@ -137,7 +139,10 @@ class Relay:
                     self._observe("unknown", link, {"id": detail[0], "event": detail[1]})
                 continue
             member = members.get(stream)
-            if kind is Kind.DATA and member is not None:
+            if kind is Kind.DATA and len(detail) > self._payload_bytes:
+                text = f"a payload is {self._payload_bytes} bytes at most"
+                self._refuse(link, stream, text, "limit")
+            elif kind is Kind.DATA and member is not None:
                 self._member_data(link, member, stream, bytes(detail))
             elif kind is Kind.OPENED:
                 self._open(link, stream)
@@ -169,8 +174,7 @@ class Relay:
             self._observe("opened", link, {"route": route})
 
     def _open_route(self, link: Link, stream: MuxStream, route: str) -> None:
-        touch = partial(self._touched.setdefault, link)
-        end = End(link.mux, stream, touch)
+        end = End(link.mux, stream, partial(self._acted, link), link.congested)
         if found := _CHANNEL.fullmatch(route):
             self._join(link, stream, found[1])
         elif found := _ACCEPT.fullmatch(route):
@@ -180,6 +184,8 @@ class Relay:
             link.ends[stream] = end
             self.switchboard.connect(found[1], found[2], found[3], end)
         elif found := _SERVER.fullmatch(route):
+            if found[2].isdecimal():
+                raise StreamError("only a member has a name of digits", "taken")
             stream.owner = self.switchboard.listen(
                 found[1], found[2], link.mux, lambda client: end.send(encode_json(client))
             )
@@ -209,8 +215,12 @@ class Relay:
 
     def _refuse(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
         if stream.state is not State.CLOSED:
-            self._handle(link, link.mux.error(stream, message, code))
+            self._acted(link, link.mux.error(stream, message, code))
+
+    def _acted(self, link: Link, events: list[MuxEvent]) -> None:
+        """Something was put into the mux of a link, and these events came of it."""
         self._touched[link] = None
+        self._handle(link, events)
 
 
 def _route(stream: MuxStream) -> Any:
@@ -238,7 +248,5 @@ def _forward(end: End, kind: Kind, detail: Any) -> None:
         other.end()
     elif kind is Kind.ERROR:
         other.fail(*detail)
-    elif kind is Kind.PAUSED:
-        other.pause(True)
-    elif kind is Kind.RESUMED:
-        other.pause(False)
+    elif kind is Kind.PAUSED or kind is Kind.RESUMED:
+        end.tell_blocked()

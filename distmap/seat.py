@@ -103,6 +103,7 @@ class Seat:
         if self._closed:
             return
         self._closed = True
+        self.peer.send_writes()
         for call in (self._release_call, self._reopen_call, self._send_call):
             if call is not None and call.active():
                 call.cancel()
@@ -129,7 +130,7 @@ class Seat:
 
     def _open(self) -> None:
         self._reopen_call = None
-        if self._session is None:
+        if self._session is None or not self._session.alive:
             return
         route = f"{self.uri}/channel"
         self._stream = self._session.open(

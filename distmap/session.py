@@ -170,9 +170,11 @@ class Session:
                 owner.stream_paused(kind is Kind.PAUSED)
 
     def _receive_opened(self, stream: MuxStream) -> None:
-        stream.owner = self._opened(stream) if self._opened is not None else None
-        if stream.owner is None:
+        owner = self._opened(stream) if self._opened is not None else None
+        if owner is None:
             self.error(stream, "nobody takes streams at this end", "no-listener")
+        elif stream.state is not State.CLOSED:
+            stream.owner = owner
 
     def _no_stream(self, kind: Kind, detail: Any) -> None:
         if kind is Kind.UNKNOWN:
@@ -181,4 +183,5 @@ class Session:
         error: RemoteProtocolError = detail
         self._log.warn("the other side broke the protocol: {error}", error=error)
         self.flush()
-        self._transport.close(PROTOCOL_ERROR, str(error)[:100])
+        self._transport.close(PROTOCOL_ERROR, str(error))
+        self.lost()

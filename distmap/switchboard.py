@@ -15,14 +15,13 @@ from typing import Final, TypeAlias
 from distmap.errors import StreamError
 from distmap.frames import encode_json
 from distmap.mux import MuxDemux
-from distmap.states import TRANSITIONS, Move, MuxStream, State
+from distmap.states import TRANSITIONS, Move, MuxEvent, MuxStream, State
 
 OPEN: Final = encode_json("[stream-server]:open")
 MAX_WAITING: Final = 64
 """Clients that wait for one listener to take them."""
-
-NO_SERVER: Final = StreamError("server does not exist", "404")
-NO_CLIENT: Final = StreamError("cannot open client-server connection", "500")
+MAX_FAULT_CHARS: Final = 1000
+"""Of an error's message that is passed on; its code gets less."""
 
 
 class End:
@@ -31,55 +30,72 @@ class End:
     Args:
         mux: the connection of the stream.
         stream: the stream.
-        touch: is called when something was put into the mux.
+        acted: is called when something was put into the mux, with the events that came of it.
+        congested: the connection does not take what is sent to it.
     """
 
-    __slots__ = ("client", "listener", "mux", "other", "stream", "touch")
+    __slots__ = ("acted", "client", "congested", "listener", "mux", "other", "stream")
 
-    def __init__(self, mux: MuxDemux, stream: MuxStream, touch: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        mux: MuxDemux,
+        stream: MuxStream,
+        acted: Callable[[list[MuxEvent]], None],
+        congested: bool = False,
+    ) -> None:
         self.mux = mux
         self.stream = stream
-        self.touch = touch
+        self.acted = acted
+        self.congested = congested
         self.other: End | None = None
         # While it waits: for whom, and under which name.
         self.listener: Listener | None = None
         self.client = ""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the other end had better send nothing."""
+        return self.congested or self.stream.send_paused
 
     def join(self, other: End) -> None:
         """Joins two ends."""
         self.other, other.other = other, self
         for end in (self, other):
             end.send(OPEN)
-        if self.stream.send_paused:
-            other.pause(True)
+        for end in (self, other):
+            if end.blocked:
+                end.tell_blocked()
+
+    def tell_blocked(self) -> None:
+        """Asks the peer at the other end to stop sending, or to go on."""
+        if self.other is not None:
+            self.other.pause(self.blocked)
 
     def send(self, payload: bytes) -> None:
         """Sends a payload out of this end, if it can still send."""
         if Move.SEND_DATA in TRANSITIONS[self.stream.state]:
             self.mux.send(self.stream, payload)
-            self.touch()
+            self.acted([])
 
     def pause(self, paused: bool) -> None:
         """Asks the peer at this end to stop sending, or to go on."""
         (self.mux.pause if paused else self.mux.resume)(self.stream)
-        self.touch()
+        self.acted([])
 
     def end(self) -> None:
         """Ends the sending out of this end."""
         if Move.SEND_END in TRANSITIONS[self.stream.state]:
-            self.mux.end(self.stream)
-            self.touch()
+            self.acted(self.mux.end(self.stream))
 
     def fail(self, message: str, code: str) -> None:
         """Ends the stream with an error."""
         if self.stream.state is not State.CLOSED:
-            self.mux.error(self.stream, message, code)
-            self.touch()
+            fault = message[:MAX_FAULT_CHARS], code[: MAX_FAULT_CHARS // 10]
+            self.acted(self.mux.error(self.stream, *fault))
 
     def close(self) -> None:
         """Closes the stream of this end."""
-        self.mux.close(self.stream)
-        self.touch()
+        self.acted(self.mux.close(self.stream))
 
 
 Address: TypeAlias = tuple[str, str]
@@ -126,9 +142,10 @@ class Switchboard:
         """Stops to listen; the clients that wait get an error. A second call does nothing."""
         if self._listeners.get(listener.address) is listener:
             del self._listeners[listener.address]
-            for end in listener.waiting.values():
-                end.fail(str(NO_SERVER), NO_SERVER.code)
-            listener.waiting.clear()
+            waiting, listener.waiting = listener.waiting, {}
+            error = _no_server()
+            for end in waiting.values():
+                end.fail(str(error), error.code)
 
     def connect(self, uri: str, name: str, client: str, end: End) -> None:
         """Announces a client to a listener.
@@ -138,7 +155,7 @@ class Switchboard:
         """
         listener = self._listeners.get((uri, name))
         if listener is None:
-            raise NO_SERVER
+            raise _no_server()
         if client in listener.waiting:
             raise StreamError("a client of this name waits already", "taken")
         if len(listener.waiting) >= MAX_WAITING:
@@ -155,7 +172,7 @@ class Switchboard:
         """
         listener = self._listeners.get((uri, name))
         if listener is None or listener.mux is not end.mux or client not in listener.waiting:
-            raise NO_CLIENT
+            raise StreamError("cannot open client-server connection", "500")
         other = listener.waiting.pop(client)
         other.listener = None
         other.join(end)
@@ -164,5 +181,13 @@ class Switchboard:
         """An end was closed by its peer, or its connection is lost."""
         if end.listener is not None:
             end.listener.waiting.pop(end.client, None)
-        if end.other is not None:
-            end.other.close()
+            end.listener = None
+        other, end.other = end.other, None
+        if other is not None:
+            other.other = None
+            other.close()
+
+
+def _no_server() -> StreamError:
+    # A new one each time: one that is raised again and again keeps every traceback.
+    return StreamError("server does not exist", "404")

@@ -99,16 +99,16 @@ class Newcomer:
         if mine == theirs:
             return
         count = mine[0] + theirs[0]
-        whole = len(prefix) == HASH_DIGITS
+        divisible = len(prefix) < HASH_DIGITS
         if theirs[0] == 0:
             self._to_push += self._replica.tree.keys(prefix)
-        elif count <= SPLIT_ABOVE or whole:
-            self._to_compare.append((prefix, count))
-        elif mine[0] == 0:
+        elif mine[0] == 0 and count > GATHER and divisible:
             # In parts, so that several chunks can be under way.
             self._to_compare += [(prefix + digit, count // len(DIGITS)) for digit in DIGITS]
-        else:
+        elif mine[0] and count > SPLIT_ABOVE and divisible:
             self._to_split.append(prefix)
+        else:
+            self._to_compare.append((prefix, count))
 
     def _ask(self) -> list[bytes]:
         """Sends as many requests as the window has room for."""

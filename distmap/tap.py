@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
@@ -32,10 +31,12 @@ class Options(usage.Options):
     optFlags = [["log", "l", "log each stream that is opened and closed"]]
 
     def postOptions(self) -> None:
-        """Turns the port into an endpoint string."""
+        """Turns the port into an endpoint."""
+        from twisted.internet import reactor  # twistd has installed it
+
         try:
-            self["endpoint"] = endpoint_string(self["port"])
-        except ValueError as error:
+            self["endpoint"] = serverFromString(reactor, endpoint_string(self["port"]))
+        except Exception as error:  # each kind of endpoint has errors of its own
             raise usage.UsageError(f"--port: {error}") from None
 
 
@@ -57,15 +58,8 @@ def endpoint_string(port: str) -> str:
 
 
 def makeService(options: Options) -> IService:
-    """The relay as a service, for twistd.
+    """The relay as a service, for twistd."""
+    from twisted.internet import reactor
 
-    Raises:
-        UsageError: the endpoint string cannot be read.
-    """
-    from twisted.internet import reactor  # twistd has installed it
-
-    try:
-        endpoint: Any = serverFromString(reactor, options["endpoint"])
-    except (ValueError, TypeError, KeyError, ImportError) as error:
-        raise usage.UsageError(f"--port: {error}") from None
-    return RelayService(reactor, endpoint, RelayOptions(log_streams=bool(options["log"])))
+    relay_options = RelayOptions(log_streams=bool(options["log"]))
+    return RelayService(reactor, options["endpoint"], relay_options)

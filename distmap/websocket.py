@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import txaio.tx
 from autobahn.twisted.websocket import (
     WebSocketClientFactory,
     WebSocketClientProtocol,
     WebSocketServerFactory,
     WebSocketServerProtocol,
 )
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from distmap.errors import (
@@ -26,6 +25,22 @@ from distmap.errors import (
 )
 
 UNSUPPORTED_DATA = 1003
+HTTP_HEADER_BYTES = 16 * 1024
+"""A server that says more before the WebSocket is open is none of ours."""
+
+
+class _Timer:
+    """Autobahn's timers, on the reactor it was given and at the time it asks for: its own run on
+    the reactor of the process, and up to a second early.
+    """
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+
+    def call_later(
+        self, seconds: float, call: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> IDelayedCall:
+        return self._reactor.callLater(seconds, call, *args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +63,7 @@ class WebSocketOptions:
 
     def apply(self, factory: Any, reactor: IReactorTime) -> None:
         """Sets a factory of Autobahn up; its timers run on the given reactor."""
-        # Autobahn takes the reactor of the process for its timers, whatever it was given.
-        api = txaio.tx.with_config(loop=reactor)
-        factory._batched_timer = api.make_batched_timer(0.2, 1000)
+        factory._batched_timer = _Timer(reactor)
         factory.setProtocolOptions(
             maxFramePayloadSize=self.message_bytes,
             maxMessagePayloadSize=self.message_bytes,
@@ -73,15 +86,26 @@ class Handler(Protocol):
     def socket_received(self, message: bytes) -> None:
         """A text message came."""
 
+    def socket_closing(self) -> None:
+        """Either side began the closing handshake: nothing more can be sent."""
+
     def socket_closed(self, problem: ConnectionProblem) -> None:
         """The socket is closed, or never opened; comes once."""
+
+
+class ServerHandler(Handler, Protocol):
+    """What the relay's end of a WebSocket tells, and asks."""
+
+    paused: bool
+    """The peer does not take what was sent to it."""
 
 
 class _Socket:
     """What the two protocols have in common, mixed in before Autobahn's classes."""
 
-    handler: Handler
+    handler: Any  # a Handler
     _log = Logger()
+    _drop: IDelayedCall | None = None
     _silent = False
     _refusal: str | None = None
     _was_open = False
@@ -111,12 +135,24 @@ class _Socket:
         self._silent = True
         super().onAutoPingTimeout()  # type: ignore[misc]
 
+    def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
+        was_open = self.state == WebSocketServerProtocol.STATE_OPEN  # type: ignore[attr-defined]
+        super().sendCloseFrame(*args, **kwargs)  # type: ignore[misc]
+        if was_open:
+            # Autobahn would wait for ever for one that says goodbye and does not read, or does
+            # not go.
+            seconds: float = self.closeHandshakeTimeout  # type: ignore[attr-defined]
+            timer: _Timer = self.factory._batched_timer  # type: ignore[attr-defined]
+            self._drop = timer.call_later(seconds, self.abort)
+            self._tell(self.handler.socket_closing)
+
     def connectionLost(self, reason: Any = None) -> None:
+        # Autobahn leaves the second behind when the other side drops us, unanswered.
+        for call in (self._drop, self.closeHandshakeTimeoutCall):  # type: ignore[has-type]
+            if call is not None and call.active():
+                call.cancel()
+        self._drop = self.closeHandshakeTimeoutCall = None
         super().connectionLost(reason)  # type: ignore[misc]
-        # The one timer that Autobahn leaves behind: the other side dropped us, unanswered.
-        if self.closeHandshakeTimeoutCall is not None:  # type: ignore[has-type]
-            self.closeHandshakeTimeoutCall.cancel()  # type: ignore[has-type]
-            self.closeHandshakeTimeoutCall = None
 
     def failHandshake(self, reason: str, *args: Any, **kwargs: Any) -> None:
         self._refusal = reason
@@ -130,7 +166,9 @@ class _Socket:
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake; any code of RFC 6455, which sendClose() does not allow."""
         if self.state == WebSocketServerProtocol.STATE_OPEN:  # type: ignore[attr-defined]
-            self.sendCloseFrame(code, reason.encode()[:123], False)  # type: ignore[attr-defined]
+            # A close frame holds 123 bytes of text; a character cut in two would be an error.
+            text = reason.encode(errors="replace")[:123].decode(errors="ignore")
+            self.sendCloseFrame(code, text.encode(), False)
 
     def abort(self) -> None:
         """Drops the connection without a word."""
@@ -153,9 +191,26 @@ class _Socket:
 class ClientSocket(_Socket, WebSocketClientProtocol):  # type: ignore[misc]
     """The client's end."""
 
+    def processHandshake(self) -> None:  # noqa: N802
+        try:
+            super().processHandshake()  # type: ignore[no-untyped-call]
+        except Exception:  # Autobahn parses what the server says as if it could not be wrong
+            self.failHandshake("its answer is not HTTP")
+        else:
+            waits = self.state == WebSocketClientProtocol.STATE_CONNECTING
+            if waits and len(self.data) > HTTP_HEADER_BYTES:
+                self.failHandshake("its answer is too long")
+
 
 class ServerSocket(_Socket, WebSocketServerProtocol):  # type: ignore[misc]
     """The relay's end."""
+
+    handler: ServerHandler
+
+    def onPing(self, payload: bytes) -> None:
+        # Somebody who sends pings and does not read would fill the transport with pongs.
+        if not self.handler.paused:
+            super().onPing(payload)
 
 
 class ClientFactory(WebSocketClientFactory):

@@ -27,6 +27,7 @@ from distmap.frames import (
     encode_fault,
     encode_frame,
     encode_json,
+    gather,
 )
 
 VECTORS = Path(__file__).resolve().parent / "vectors" / "frames.json"
@@ -223,6 +224,18 @@ class JunkTests(TestCase):
                 self.assertEqual(found, [])
                 self.assertIs(type(fault), RemoteProtocolError)
 
+    def test_the_reason_is_told(self) -> None:
+        for line, reason in (
+            (b'["a"]', "length 3"),
+            (b'["a","data",1,2]', "length 3"),
+            (b'["a","data",01]', "invalid number"),
+            (b'[1,"data",2]', "Expected `str`, got `int`"),
+            (b'["a","data","\xff"]', "invalid start byte"),
+            (b"{}", "Expected `array`, got `object`"),
+        ):
+            with self.subTest(line), self.assertRaisesRegex(RemoteProtocolError, reason):
+                decode_frame(line)
+
     def test_the_frame_after_a_chunk_at_fault_is_not_mixed_with_it(self) -> None:
         found, fault = feed_all([b'["a","data",1]\n["b"', b"\xff\n", b'["c","end"]\n'])
         self.assertEqual(found, [("a", "data", b"1")])
@@ -392,3 +405,22 @@ class FaultTests(TestCase):
             return
         self.assertIsInstance(message, str)
         self.assertIsInstance(code, str)
+
+
+class GatherTests(TestCase):
+    """Frames gathered to messages."""
+
+    @bounded
+    @given(st.lists(st.integers(1, frames.MESSAGE_BYTES), max_size=12))
+    def test_no_message_is_much_too_large_and_none_small_without_need(
+        self, sizes: list[int]
+    ) -> None:
+        parts = [bytes([65 + number]) * size for number, size in enumerate(sizes)]
+        messages = gather(parts)
+        self.assertEqual(b"".join(messages), b"".join(parts))
+        for message in messages:
+            last = len(message) - len(message.rstrip(message[-1:]))
+            self.assertLess(len(message) - last, frames.MESSAGE_BYTES)
+        for message in messages[:-1]:
+            self.assertGreaterEqual(len(message), frames.MESSAGE_BYTES)
+        self.assertNotIn(b"", messages)

@@ -91,9 +91,11 @@ class Packaging(TestCase):
         return python, home
 
     def assert_found(self, python: Path, cwd: Path, inside: Path, **environment: str) -> None:
-        """Twistd lists the relay, and package and plugin are those that lie in that folder."""
-        output = run(python, "-c", TWISTD, "--help", cwd=cwd, **environment)
-        self.assertRegex(output, HELP_LINE)
+        """Twistd finds the relay, and package and plugin are those that lie in that folder."""
+        listed = run(python, "-c", TWISTD, "--help", cwd=cwd, **environment)
+        self.assertRegex(listed, HELP_LINE)
+        options = run(python, "-c", TWISTD, "distmap", "--help", cwd=cwd, **environment)
+        self.assertIn("--port=", options)
         places = run(python, "-c", WHERE, cwd=cwd, **environment).split("\n")[:2]
         for place in places:
             self.assertTrue(Path(place).is_relative_to(inside), f"{place} is not in {inside}")

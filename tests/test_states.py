@@ -144,7 +144,7 @@ class StreamIdTests(TestCase):
     def test_none_comes_twice_and_none_that_is_taken(
         self, wishes: list[str | None], taken: set[str]
     ) -> None:
-        ids = StreamIds("p")
+        ids = StreamIds("p", 128)
         made = [ids.make(wanted, taken) for wanted in wishes]
         self.assertEqual(len(set(made)), len(made))
         self.assertFalse(taken & set(made))
@@ -154,10 +154,22 @@ class StreamIdTests(TestCase):
 
     def test_a_wanted_id_is_had_as_it_is(self) -> None:
         for wanted in ("a", "/fruits/channel", "constructor", "a.b", "7", ""):
-            self.assertEqual(StreamIds("p").make(wanted, ()), wanted)
+            self.assertEqual(StreamIds("p", 128).make(wanted, ()), wanted)
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.lists(st.text("aé", min_size=10, max_size=30), max_size=4), st.integers(20, 60))
+    def test_none_is_longer_than_the_other_side_takes(self, wishes: list[str], limit: int) -> None:
+        ids = StreamIds("p", limit)
+        for wanted in wishes * 2:
+            made = ids.make(wanted, ())
+            self.assertLessEqual(len(made.encode()), limit)
+            if len(wanted.encode()) + 12 <= limit:
+                self.assertTrue(made.startswith(wanted))
+            else:
+                self.assertRegex(made, r"\Ap\.[0-9]+\Z")
 
     def test_two_prefixes_never_meet(self) -> None:
-        left, right = StreamIds("l"), StreamIds("r")
+        left, right = StreamIds("l", 128), StreamIds("r", 128)
         self.assertFalse(
             {left.make(None, ()) for _ in range(20)} & {right.make(None, ()) for _ in range(20)}
         )
