@@ -107,15 +107,15 @@ class Node(ProcessProtocol):
         line = encode_json({"do": command, "stream": stream_id, **fields}) + b"\n"
         self.transport.write(line)
 
-    def outReceived(self, data: bytes) -> None:  # noqa: N802
+    def outReceived(self, data: bytes) -> None:
         *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
             self.journal.write(json.loads(line))
 
-    def errReceived(self, data: bytes) -> None:  # noqa: N802
+    def errReceived(self, data: bytes) -> None:
         self.complaints += data
 
-    def processEnded(self, reason: Failure) -> None:  # noqa: N802
+    def processEnded(self, reason: Failure) -> None:
         self.journal.end(Failure(AssertionError(f"node ended: {self.complaints.decode()}")))
         self.gone.callback(None)
 
