@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autobahn.websocket.util import parse_url
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol as TwistedProtocol
@@ -34,13 +34,15 @@ class WebSocketConnector:
     def __init__(self, reactor: Any, url: str, options: WebSocketOptions | None = None) -> None:
         try:
             secure, host, port, *_ = parse_url(url)
+            if host == "unix":
+                raise ValueError("there is no client for sockets of the file system")
         except Exception as error:
             raise InvalidValue(f"not a WebSocket URL: {url!r} ({error})") from None
         self.url = url
         self._reactor = reactor
         self._options = options or WebSocketOptions()
         self._endpoint: Any = HostnameEndpoint(
-            reactor, host.strip("[]"), port, timeout=self._options.handshake_seconds
+            reactor, host, port, timeout=self._options.handshake_seconds
         )
         if secure:
             from twisted.internet.endpoints import wrapClientTLS
@@ -88,8 +90,7 @@ class _Try:
         self._socket = protocol  # type: ignore[assignment]
 
     def _failed(self, failure: Failure) -> None:
-        given_up = isinstance(failure.value, CancelledError)
-        text = "given up" if given_up else failure.getErrorMessage()
+        text = "given up" if self._abandoned else failure.getErrorMessage()
         self._attempt.attempt_failed(CannotConnect(f"cannot connect: {text}"))
 
     def socket_opened(self) -> None:

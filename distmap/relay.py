@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from twisted.application.service import Service
@@ -121,5 +122,6 @@ class RelayService(Service):
 def _name(address: Any) -> str:
     host, port = getattr(address, "host", None), getattr(address, "port", None)
     if host is None:
-        return str(getattr(address, "name", None) or address)
+        name = getattr(address, "name", None)  # a path, of a UNIX socket
+        return os.fsdecode(name) if name else str(address)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -162,6 +162,7 @@ class RelayConnection:
             return
         if self._was_cut or not link.mux.streams or any(map(_ends_stream, self._queue)):
             self._log.info("{name} slow: dropped", name=self.name)
+            self.socket_closing()
             self.socket.abort()
             return
         self._was_cut = True

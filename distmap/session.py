@@ -53,7 +53,7 @@ class Session:
         reactor: for the end of the turn.
         transport: takes the messages.
         opened: is called with each stream that the other side opens, and returns its owner; None
-            refuses all of them.
+            refuses all of them. An owner that may close the stream in there sets itself first.
         limits: what is taken from the other side.
         id_prefix: see :class:`MuxDemux`.
     """
@@ -173,7 +173,7 @@ class Session:
         owner = self._opened(stream) if self._opened is not None else None
         if owner is None:
             self.error(stream, "nobody takes streams at this end", "no-listener")
-        elif stream.state is not State.CLOSED:
+        else:  # of a stream that is closed by now too: what came before the close has yet to come
             stream.owner = owner
 
     def _no_stream(self, kind: Kind, detail: Any) -> None:

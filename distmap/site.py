@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from autobahn.twisted.resource import WebSocketResource
 from twisted.web.iweb import IRequest
-from twisted.web.resource import Resource
+from twisted.web.pages import notFound
+from twisted.web.resource import IResource, Resource
 
 from distmap.websocket import ServerFactory
 
@@ -34,6 +35,10 @@ class RelayResource(Resource):
         self._socket = WebSocketResource(factory)
         self.putChild(b"healthz", Health(relay))
         self.putChild(b"", self)
+
+    def getChild(self, path: bytes, request: IRequest) -> IResource:
+        """What is not here; Twisted's own answer is one that it has deprecated."""
+        return notFound()
 
     def render_GET(self, request: IRequest) -> Any:
         """The page, or the upgrade."""

@@ -12,8 +12,11 @@ from autobahn.twisted.websocket import (
     WebSocketServerFactory,
     WebSocketServerProtocol,
 )
+from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionLost as TransportLost
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from distmap.errors import (
     ConnectionLost,
@@ -109,6 +112,7 @@ class _Socket:
     _silent = False
     _refusal: str | None = None
     _was_open = False
+    _lost: BaseException | None = None
 
     def onOpen(self) -> None:
         self._was_open = True
@@ -146,12 +150,13 @@ class _Socket:
             self._drop = timer.call_later(seconds, self.abort)
             self._tell(self.handler.socket_closing)
 
-    def connectionLost(self, reason: Any = None) -> None:
+    def connectionLost(self, reason: Failure) -> None:
         # Autobahn leaves the second behind when the other side drops us, unanswered.
         for call in (self._drop, self.closeHandshakeTimeoutCall):  # type: ignore[has-type]
             if call is not None and call.active():
                 call.cancel()
         self._drop = self.closeHandshakeTimeoutCall = None
+        self._lost = reason.value
         super().connectionLost(reason)  # type: ignore[misc]
 
     def failHandshake(self, reason: str, *args: Any, **kwargs: Any) -> None:
@@ -173,19 +178,30 @@ class _Socket:
     def abort(self) -> None:
         """Drops the connection without a word."""
         transport: Any = self.transport  # type: ignore[attr-defined]
-        if transport is not None:
+        if transport is not None and self._lost is None:
             transport.abortConnection()
 
     def _problem(self, code: int | None, reason: str | None) -> ConnectionProblem:
         if self._silent:
             return PingTimeout("the other side did not answer a ping")
         if self._was_open:
-            return ConnectionLost(f"the connection was closed with {code}: {reason}")
+            why = f": {reason}" if reason else ""
+            return ConnectionLost(f"the connection was closed with {code}{why}")
         if self.wasOpenHandshakeTimeout:  # type: ignore[attr-defined]
             return HandshakeTimeout("the server did not finish the opening handshake in time")
         if self._refusal is not None:
             return UpgradeRefused(f"the server refused the upgrade: {self._refusal}")
+        if not isinstance(self._lost, ConnectionDone | TransportLost):
+            return HandshakeDropped(f"TLS failed: {_tls_text(self._lost)}")
         return HandshakeDropped("the server dropped the connection during the opening handshake")
+
+
+def _tls_text(error: BaseException | None) -> str:
+    """What OpenSSL or service_identity say, which may be a list; OpenSSL's errors have parts."""
+    said = error.args[0] if error is not None and error.args else error
+    if isinstance(said, list):
+        return ", ".join(str(each[-1] if isinstance(each, tuple) else each) for each in said)
+    return str(error)
 
 
 class ClientSocket(_Socket, WebSocketClientProtocol):  # type: ignore[misc]
@@ -230,6 +246,8 @@ class ClientFactory(WebSocketClientFactory):
     ) -> None:
         super().__init__(url, reactor=reactor)  # type: ignore[no-untyped-call]
         options.apply(self, reactor)
+        if ":" in self.host:
+            self.host = f"[{self.host}]"  # as the Host header has an IPv6 address
         # Autobahn would keep this time on the reactor of the process; ours is close_seconds.
         self.setProtocolOptions(serverConnectionDropTimeout=0)  # type: ignore[no-untyped-call]
         self._handler = handler

@@ -1,0 +1,336 @@
+"""distmap.connector: real sockets, good and bad servers, with and without TLS."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.address import IPv4Address
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IHostnameResolver
+from twisted.trial.unittest import SkipTest, TestCase
+from zope.interface import implementer
+
+from distmap import errors
+from distmap.connector import WebSocketConnector
+from distmap.errors import ConnectionProblem
+from distmap.relay import RelayService
+from distmap.websocket import WebSocketOptions
+from tests.support.peers import free_port
+from tests.support.processes import until
+from tests.support.sockets import Listener, start_relay
+
+reactor: Any = _reactor
+
+
+class Attempt:
+    """Notes what comes of an attempt."""
+
+    def __init__(self) -> None:
+        self.transport: Any = None
+        self.abandon: Any = None
+        self.messages: list[bytes] = []
+        self.problems: list[ConnectionProblem] = []
+
+    def attempt_opened(self, transport: Any) -> None:
+        self.transport = transport
+
+    def attempt_received(self, message: bytes) -> None:
+        self.messages.append(message)
+
+    def attempt_failed(self, problem: ConnectionProblem) -> None:
+        self.problems.append(problem)
+
+    async def opened(self) -> None:
+        """Waits until it is open."""
+        await until(lambda: self.transport, what=lambda: self.problems)
+
+    async def failed(self) -> ConnectionProblem:
+        """Waits until it has failed, which is told once."""
+        await until(lambda: self.problems)
+        (problem,) = self.problems
+        return problem
+
+
+class ConnectorTestCase(TestCase):
+    timeout = 60
+
+    def connect(self, url: str, options: WebSocketOptions | None = None) -> Attempt:
+        """Begins an attempt; what it opened is closed at the end of the test."""
+        attempt = Attempt()
+        attempt.abandon = WebSocketConnector(reactor, url, options).connect(attempt)
+
+        async def close() -> None:
+            if not attempt.problems:
+                attempt.abandon()
+                await attempt.failed()
+
+        self.addCleanup(close)
+        return attempt
+
+    async def problem(self, url: str, options: WebSocketOptions | None = None) -> ConnectionProblem:
+        """Why an attempt fails."""
+        attempt = self.connect(url, options)
+        problem = await attempt.failed()
+        self.assertIsNone(attempt.transport)
+        return problem
+
+
+@implementer(IHostnameResolver)
+class Resolver:
+    """Knows one name, or none, or does not answer."""
+
+    def __init__(self, address: str | None, *, silent: bool = False) -> None:
+        self.address = address
+        self.silent = silent
+        self.asked: list[str] = []
+
+    def resolveHostName(  # noqa: N802
+        self,
+        resolutionReceiver: Any,  # noqa: N803
+        hostName: str,  # noqa: N803
+        portNumber: int = 0,  # noqa: N803
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        self.asked.append(hostName)
+        resolutionReceiver.resolutionBegan(self)
+        if self.address is not None:
+            address = IPv4Address("TCP", self.address, portNumber)
+            resolutionReceiver.addressResolved(address)
+        if not self.silent:
+            resolutionReceiver.resolutionComplete()
+        return self
+
+    def install(self, test: TestCase) -> None:
+        """Answers for the reactor until the test ends."""
+        test.addCleanup(reactor.installNameResolver, reactor.nameResolver)
+        reactor.installNameResolver(self)
+
+
+class Urls(TestCase):
+    def test_bad(self) -> None:
+        for url in (
+            *("", "localhost", "http://localhost/", "ws://", "ws:///x", "ws://localhost:0/"),
+            *("ws://localhost:x/", "ws://localhost:65536/", "ws://localhost/#x", "ws://[::1/"),
+            "ws://unix:/tmp/x",
+        ):
+            with self.assertRaises(errors.InvalidValue) as raised:
+                WebSocketConnector(reactor, url)
+            self.assertIn(f"not a WebSocket URL: {url!r}", str(raised.exception))
+
+    def test_text(self) -> None:
+        url = "ws://localhost:8080/maps/?a=b"
+        self.assertEqual(str(WebSocketConnector(reactor, url)), url)
+
+
+class Attempts(ConnectorTestCase):
+    async def test_relay(self) -> None:
+        _, port = start_relay(self)
+        attempt = self.connect(f"ws://127.0.0.1:{port}/")
+        await attempt.opened()
+        attempt.transport.send(b'["a","new",{"meta":"/x","opts":{"readable":true}}]\n')
+        await until(lambda: attempt.messages)
+        self.assertIn(b"unknown-route", attempt.messages[0])
+        attempt.transport.close(1000, "")
+        problem = await attempt.failed()
+        self.assertEqual(str(problem), "the connection was closed with 1000")
+
+    async def test_name(self) -> None:
+        resolver = Resolver("127.0.0.1")
+        resolver.install(self)
+        _, port = start_relay(self)
+        await self.connect(f"ws://relay.example:{port}/").opened()
+        self.assertEqual(resolver.asked, ["relay.example"])
+
+    async def test_ipv6(self) -> None:
+        endpoint = serverFromString(reactor, "tcp6:0:interface=\\:\\:1")
+        service: Any = RelayService(reactor, endpoint)
+        try:
+            service.startService()
+        except SystemExit:
+            raise SkipTest("this machine has no IPv6") from None
+        self.addCleanup(service.stopService)
+        attempt = self.connect(f"ws://[::1]:{service.port.getHost().port}/")
+        await attempt.opened()
+        (connection,) = service.server.connections
+        self.assertTrue(connection.name.startswith("[::1]:"), connection.name)
+
+    async def test_nobody_listens(self) -> None:
+        problem = await self.problem(f"ws://127.0.0.1:{free_port()}/")
+        self.assertIs(type(problem), errors.CannotConnect)
+        self.assertIn("refused", str(problem))
+
+    async def test_unknown_name(self) -> None:
+        Resolver(None).install(self)
+        problem = await self.problem("ws://nowhere.example:8080/")
+        self.assertIs(type(problem), errors.CannotConnect)
+        self.assertIn("nowhere.example", str(problem))
+
+    async def test_impossible_name(self) -> None:
+        problem = await self.problem(f"ws://{'x' * 300}.example:8080/")
+        self.assertIs(type(problem), errors.CannotConnect)
+
+    async def test_accepts_and_drops(self) -> None:
+        dropping = Listener(self, connected=lambda each: each.transport.loseConnection())
+        problem = await self.problem(f"ws://127.0.0.1:{await dropping.listen()}/")
+        self.assertIs(type(problem), errors.HandshakeDropped)
+
+    async def test_accepts_and_resets(self) -> None:
+        resetting = Listener(self, received=lambda each, data: each.transport.abortConnection())
+        problem = await self.problem(f"ws://127.0.0.1:{await resetting.listen()}/")
+        self.assertIs(type(problem), errors.HandshakeDropped)
+
+    async def test_refuses_the_upgrade(self) -> None:
+        for status in (b"403 Forbidden", b"404 Not Found", b"200 OK", b"302 Found"):
+            answer = b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % status
+
+            def refuse(each: Any, data: bytes, answer: bytes = answer) -> None:
+                each.transport.write(answer)
+
+            refusing = Listener(self, received=refuse)
+            problem = await self.problem(f"ws://127.0.0.1:{await refusing.listen()}/")
+            self.assertIs(type(problem), errors.UpgradeRefused)
+            self.assertIn(status[:3].decode(), str(problem))
+
+    async def test_no_websocket_server(self) -> None:
+        other = Listener(self, received=lambda each, data: each.transport.write(data))
+        problem = await self.problem(f"ws://127.0.0.1:{await other.listen()}/")
+        self.assertIs(type(problem), errors.UpgradeRefused)
+
+    async def test_silent(self) -> None:
+        silent = Listener(self)
+        options = WebSocketOptions(handshake_seconds=0.2)
+        problem = await self.problem(f"ws://127.0.0.1:{await silent.listen()}/", options)
+        self.assertIs(type(problem), errors.HandshakeTimeout)
+        await until(lambda: not silent.open)
+
+
+class Abandoned(ConnectorTestCase):
+    """Whenever an attempt is given up, it fails once and leaves no socket."""
+
+    async def test_while_the_name_is_looked_up(self) -> None:
+        Resolver(None, silent=True).install(self)
+        attempt = self.connect("ws://relay.example:8080/")
+        attempt.abandon()
+        problem = await attempt.failed()
+        self.assertEqual(str(problem), "cannot connect: given up")
+
+    async def test_while_tcp_connects(self) -> None:
+        attempt = self.connect("ws://192.0.2.1:8080/")
+        await until(lambda: reactor.getWriters() or attempt.problems)
+        attempt.abandon()
+        await attempt.failed()
+
+    async def test_in_the_handshake(self) -> None:
+        silent = Listener(self)
+        attempt = self.connect(f"ws://127.0.0.1:{await silent.listen()}/")
+        await until(lambda: silent.open)
+        attempt.abandon()
+        self.assertIs(type(await attempt.failed()), errors.HandshakeDropped)
+        await until(lambda: not silent.open)
+
+    async def test_once_it_is_open(self) -> None:
+        service, port = start_relay(self)
+        attempt = self.connect(f"ws://127.0.0.1:{port}/")
+        await attempt.opened()
+        attempt.abandon()
+        self.assertIs(type(await attempt.failed()), errors.ConnectionLost)
+        await until(lambda: not service.server.connections)
+
+
+class Tls(ConnectorTestCase):
+    """wss://, against a relay with a certificate of the test's own."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.key, self.certificate = make_certificate(self.folder, "localhost")
+
+    def start(self) -> Any:
+        description = f"ssl:0:interface=127.0.0.1:privateKey={self.key}:certKey={self.certificate}"
+        service: Any = RelayService(reactor, serverFromString(reactor, description))
+        service.startService()
+        self.addCleanup(service.stopService)
+        return service
+
+    def trust(self) -> None:
+        """Makes the test's certificate one that this machine trusts."""
+        before = os.environ.get("SSL_CERT_FILE")
+        os.environ["SSL_CERT_FILE"] = str(self.certificate)
+
+        def restore() -> None:
+            if before is None:
+                del os.environ["SSL_CERT_FILE"]
+            else:
+                os.environ["SSL_CERT_FILE"] = before
+
+        self.addCleanup(restore)
+
+    async def test_relay(self) -> None:
+        self.trust()
+        service = self.start()
+        attempt = self.connect(f"wss://localhost:{service.port.getHost().port}/")
+        await attempt.opened()
+        big = b'["a","new",{"meta":"/x/channel","opts":{"readable":true,"writable":true}}]\n'
+        attempt.transport.send(big + b'["a","data","%b"]\n' % (b"x" * 500_000))
+        other = self.connect(f"wss://localhost:{service.port.getHost().port}/")
+        await other.opened()
+        other.transport.send(big + b'["a","data","%b"]\n' % (b"y" * 500_000))
+        await until(lambda: sum(map(len, attempt.messages)) > 500_000)
+        self.assertEqual({type(each) for each in attempt.messages}, {bytes})
+
+    async def test_certificate_that_nobody_trusts(self) -> None:
+        service = self.start()
+        problem = await self.problem(f"wss://localhost:{service.port.getHost().port}/")
+        self.assertIs(type(problem), errors.HandshakeDropped)
+        self.assertIn("certificate verify failed", str(problem))
+
+    async def test_certificate_of_another(self) -> None:
+        self.trust()
+        Resolver("127.0.0.1").install(self)
+        service = self.start()
+        problem = await self.problem(f"wss://other.example:{service.port.getHost().port}/")
+        self.assertIs(type(problem), errors.HandshakeDropped)
+        self.assertIn("other.example", str(problem))
+
+    async def test_server_without_tls(self) -> None:
+        other = Listener(self, received=lambda each, data: each.transport.write(b"220 hello\r\n"))
+        problem = await self.problem(f"wss://localhost:{await other.listen()}/")
+        self.assertIs(type(problem), errors.HandshakeDropped)
+        self.assertIn("TLS", str(problem))
+
+
+def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """Makes a key and a certificate for a name that signs itself; returns their files."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    names = [x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))]
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    key_file, certificate_file = folder / "key.pem", folder / "certificate.pem"
+    pem = serialization.Encoding.PEM
+    key_file.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    certificate_file.write_bytes(certificate.public_bytes(pem))
+    return key_file, certificate_file

@@ -1,0 +1,119 @@
+"""distmap.tap: the command line of the relay."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.application.service import IServiceMaker
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint
+from twisted.plugin import getPlugins
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import TestCase
+
+from distmap.relay import RelayService
+from distmap.tap import BACKLOG, Options, endpoint_string, makeService
+from tests.support.processes import twistd
+
+
+class EndpointString(TestCase):
+    def test_port_number_means_loopback(self) -> None:
+        for port in ("8080", "0", "65535"):
+            wanted = f"tcp:{port}:interface=127.0.0.1:backlog={BACKLOG}"
+            self.assertEqual(endpoint_string(port), wanted)
+
+    def test_endpoint_string(self) -> None:
+        for text in ("tcp:8080:interface=0.0.0.0", "tcp6:8080", "ssl:443:privateKey=a.pem"):
+            self.assertEqual(endpoint_string(text), f"{text}:backlog={BACKLOG}")
+        for text in ("tcp:80:backlog=5", "systemd:domain=INET:index=0", "unix:/run/relay"):
+            self.assertEqual(endpoint_string(text), text)
+
+    def test_neither(self) -> None:
+        for text in ("", "http", "65536", "99999999", "-1", "8080 ", "٨٠"):
+            with self.assertRaises(ValueError):
+                endpoint_string(text)
+
+
+class Service(TestCase):
+    def make(self, *args: str) -> Any:
+        options = Options()
+        options.parseOptions(list(args))
+        service = makeService(options)
+        self.assertIsInstance(service, RelayService)
+        return service
+
+    def test_defaults(self) -> None:
+        service = self.make()
+        endpoint: Any = service._endpoint
+        self.assertIsInstance(endpoint, TCP4ServerEndpoint)
+        self.assertEqual((endpoint._port, endpoint._interface), (8080, "127.0.0.1"))
+        self.assertEqual(endpoint._backlog, BACKLOG)
+        self.assertFalse(service.server.options.log_streams)
+
+    def test_port(self) -> None:
+        for option in ("--port", "-p"):
+            endpoint = self.make(option, "tcp:1234:interface=0.0.0.0")._endpoint
+            self.assertEqual((endpoint._port, endpoint._interface), (1234, "0.0.0.0"))
+
+    def test_other_endpoints(self) -> None:
+        self.assertIsInstance(self.make("--port", "tcp6:8080")._endpoint, TCP6ServerEndpoint)
+        endpoint = self.make("--port", "unix:relay.sock")._endpoint
+        self.assertIsInstance(endpoint, UNIXServerEndpoint)
+
+    def test_log(self) -> None:
+        for option in ("--log", "-l"):
+            self.assertTrue(self.make(option).server.options.log_streams)
+
+    def test_wrong(self) -> None:
+        """What the endpoint's own parser does not like is as much a fault of the command line."""
+        for args in (
+            ("--port", "nonsense"),
+            ("--port", "99999"),
+            ("--port", "carrier-pigeon:8080"),
+            ("--port", "tcp:http"),
+            ("--port", "tcp:8080:speed=11"),
+            ("--port", "ssl:8443:privateKey=no-such-file.pem"),
+            ("--speed", "11"),
+            ("surplus",),
+        ):
+            with self.assertRaises(UsageError):
+                self.make(*args)
+
+    async def test_listens(self) -> None:
+        service = self.make("--port", "0")
+        service.startService()
+        self.addCleanup(service.stopService)
+        with socket.create_connection(("127.0.0.1", service.port.getHost().port)):
+            pass
+
+    def test_plugin(self) -> None:
+        makers: list[Any] = [
+            each for each in getPlugins(IServiceMaker) if each.tapname == "distmap"
+        ]
+        self.assertEqual(len(makers), 1)
+        self.assertIs(makers[0].makeService, makeService)
+        self.assertIs(makers[0].options, Options)
+
+
+class Twistd(TestCase):
+    """How twistd tells what is wrong: a text for people, and a code for programs."""
+
+    timeout = 60
+
+    async def test_wrong(self) -> None:
+        for port, word in (
+            ("carrier-pigeon:8080", "Unknown endpoint type: 'carrier-pigeon'"),
+            ("ssl:8443:privateKey=no-such-file.pem", "no-such-file.pem"),
+        ):
+            done = await twistd(self, "distmap", "--port", port).finished()
+            self.assertEqual((done.code, done.err), (1, ""), done)
+            last = done.out.strip().splitlines()[-1]
+            self.assertIn("--port: ", last)
+            self.assertIn(word, last)
+            self.assertNotIn("Traceback", done.out)
+
+    async def test_help(self) -> None:
+        done = await twistd(self, "distmap", "--help").finished()
+        self.assertEqual((done.code, done.err), (0, ""), done)
+        for word in ("--port", "--log", "tcp:8080:interface=0.0.0.0", "keeps no state"):
+            self.assertIn(word, " ".join(done.out.split()))

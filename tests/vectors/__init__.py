@@ -1,0 +1,1 @@
+"""Examples that the Python and the JavaScript implementation must agree on."""
