@@ -40,14 +40,12 @@ class Limits:
 
     Attributes:
         frame_bytes: one frame, without its newline.
-        message_bytes: one WebSocket message (it may hold many frames).
         streams: streams open at one time.
         meta_bytes: the meta that opens a stream.
         id_bytes: a stream id.
     """
 
     frame_bytes: int = 1024 * 1024
-    message_bytes: int = 4 * 1024 * 1024
     streams: int = 1024
     meta_bytes: int = 4096
     id_bytes: int = 128

@@ -18,6 +18,8 @@ from distmap.status import CLOSED, CONNECTING, Status
 
 DEFAULT_URI: Final = "/distributed-map"
 MAX_URI_BYTES: Final = 900
+LARGEST_VALUE_BYTES: Final = 512 * 1024
+"""The bound of max_value_bytes: a message of such an entry still fits a frame."""
 READY: Final = "ready"
 
 _WRITER_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -45,7 +47,7 @@ class DistributedMap(MutableMapping[str, Any]):
         connection: as given.
 
     Raises:
-        InvalidValue: the URI is empty or too long.
+        InvalidValue: the URI is empty or too long, or max_value_bytes out of its bounds.
         ConnectionClosed: the connection is closed.
     """
 
@@ -58,6 +60,8 @@ class DistributedMap(MutableMapping[str, Any]):
     ) -> None:
         if not uri or len(uri.encode("utf-8", "replace")) > MAX_URI_BYTES:
             raise InvalidValue(f"a URI is 1 to {MAX_URI_BYTES} bytes")
+        if not 0 < max_value_bytes <= LARGEST_VALUE_BYTES:
+            raise InvalidValue(f"max_value_bytes is 1 to {LARGEST_VALUE_BYTES}")
         self.uri = uri
         self.connection = connection
         self._events = Emitter("set", "delete", "ready", "status", "peers", "change")
@@ -197,7 +201,7 @@ class DistributedMap(MutableMapping[str, Any]):
 
     @property
     def synced(self) -> str | None:
-        """How ready came: ``peer`` (synced with one), ``alone`` (nobody had the map), or None."""
+        """What made the map ready: ``peer`` (synced with one), ``alone`` (nobody had it), or None."""
         return self._synced
 
     @property

@@ -48,6 +48,11 @@ class RelayResource(Resource):
         _set_headers(request, b"text/html; charset=utf-8")
         return (resources.files("distmap") / "web" / "index.html").read_bytes()
 
+    def render_HEAD(self, request: IRequest) -> bytes:
+        """The page's headers."""
+        _set_headers(request, b"text/html; charset=utf-8")
+        return b""
+
 
 class Health(Resource):
     """Answers 200 while the relay works."""

@@ -32,6 +32,8 @@ SPLIT_ABOVE: Final = 32
 Dividing costs 16 sums, 330 bytes at most; comparing costs 17 bytes for each entry of this side. So
 with few differences small ranges pay off, and with many the sums add little to the entries.
 """
+SPLIT_DENSE_ABOVE: Final = 64
+"""The same where over three quarters of the ranges differ: smaller ones would only cost time."""
 GATHER: Final = 2048
 """Ranges are compared together up to about so many entries (both sides together)."""
 
@@ -92,10 +94,12 @@ class Newcomer:
         if self._greeted:
             raise RemoteProtocolError("a second hello")
         self._greeted = True
-        self._judge("", self._replica.digest(), (hello.count, hello.sum))
+        self._judge("", self._replica.digest(), (hello.count, hello.sum), SPLIT_ABOVE)
 
-    def _judge(self, prefix: str, mine: tuple[int, int], theirs: tuple[int, int]) -> None:
-        """Decides what to do about a range."""
+    def _judge(
+        self, prefix: str, mine: tuple[int, int], theirs: tuple[int, int], most: int
+    ) -> None:
+        """Decides what to do about a range; one of more than `most` entries is divided."""
         if mine == theirs:
             return
         count = mine[0] + theirs[0]
@@ -105,7 +109,7 @@ class Newcomer:
         elif mine[0] == 0 and count > GATHER and divisible:
             # In parts, so that several chunks can be under way.
             self._to_compare += [(prefix + digit, count // len(DIGITS)) for digit in DIGITS]
-        elif mine[0] and count > SPLIT_ABOVE and divisible:
+        elif mine[0] and count > most and divisible:
             self._to_split.append(prefix)
         else:
             self._to_compare.append((prefix, count))
@@ -152,10 +156,12 @@ class Newcomer:
         if not isinstance(answer, wire.Sums) or len(answer.sums) != len(prefixes):
             raise RemoteProtocolError("not the sums that were asked for")
         for prefix, numbers in zip(prefixes, answer.sums, strict=True):
-            theirs = zip(numbers[::2], numbers[1::2], strict=True)
+            theirs = list(zip(numbers[::2], numbers[1::2], strict=True))
             mine = self._replica.tree.children(prefix)
+            differing = sum(ours != others for ours, others in zip(mine, theirs, strict=True))
+            most = SPLIT_DENSE_ABOVE if differing > len(DIGITS) * 3 // 4 else SPLIT_ABOVE
             for digit, ours, others in zip(DIGITS, mine, theirs, strict=True):
-                self._judge(prefix + digit, ours, others)
+                self._judge(prefix + digit, ours, others, most)
         return []
 
     # -- comparing --------------------------------------------------------------------------------

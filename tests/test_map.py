@@ -7,7 +7,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, inlineCallbacks
 
 from distmap import Change, DistributedMap, errors
+from distmap.map import LARGEST_VALUE_BYTES
 from distmap.testing import Network
+from distmap.values import MAX_KEY_BYTES
 from tests.support.memory import NetworkTestCase
 
 
@@ -376,3 +378,26 @@ class Clocks(NetworkTestCase):
         self.network.clock.advance(3_600)
         self.network.settle()
         self.assert_equal_maps([mine, theirs], {"a": "later"})
+
+
+class Bounds(NetworkTestCase):
+    def test_the_largest_value_reaches_the_others(self) -> None:
+        connections = [self.network.connect() for _ in range(2)]
+        mine, theirs = (
+            DistributedMap(each, "/large", max_value_bytes=LARGEST_VALUE_BYTES)
+            for each in connections
+        )
+        self.network.settle()
+        key, value = "k" * MAX_KEY_BYTES, "x" * (LARGEST_VALUE_BYTES - 2)
+        mine[key] = value
+        self.network.settle()
+        self.assertEqual((theirs[key], mine.status), (value, "ready"))
+        late = DistributedMap(self.network.connect(), "/large", max_value_bytes=LARGEST_VALUE_BYTES)
+        self.network.settle()
+        self.assertEqual(dict(late), {key: value})
+
+    def test_no_higher_bound(self) -> None:
+        connection = self.network.connect()
+        for bound in (0, LARGEST_VALUE_BYTES + 1):
+            with self.assertRaises(errors.InvalidValue):
+                DistributedMap(connection, "/large", max_value_bytes=bound)

@@ -123,12 +123,13 @@ class EventTests(StreamTestCase):
         self.assertEqual(theirs.meta, {"k": [1]})
         self.assertEqual(mine.id, theirs.id)
         values = self.heard(theirs)
-        for value in (1, 1.5, "ü", None, True, [1, [2]], {"a": {"b": []}}):
+        sent: list[Any] = [1, 1.5, "ü", None, True, [1, [2]], {"a": {"b": []}}]
+        for value in sent:
             mine.write(value)
         mine.write((1, 2))
         theirs.write("answer")
         self.pair.settle()
-        self.assertEqual(values, [1, 1.5, "ü", None, True, [1, [2]], {"a": {"b": []}}, [1, 2]])
+        self.assertEqual(values, [*sent, [1, 2]])
         self.assertEqual(self.took(), [("data", "answer")])
 
     def test_the_end_closes_both(self) -> None:

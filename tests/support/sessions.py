@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
 from distmap.frames import DEFAULT_LIMITS, Limits
 from distmap.session import Session, StreamOwner
 from distmap.states import MuxStream
+
+
+class TurnClock(Clock):
+    """A clock on which, as on a reactor, what is called later is called in a later turn."""
+
+    TURN_SECONDS = 2**-20
+
+    def callLater(self, delay: float, callable: Any, *args: Any, **kw: Any) -> IDelayedCall:
+        return super().callLater(max(delay, self.TURN_SECONDS), callable, *args, **kw)
+
+    def turn(self) -> None:
+        self.advance(self.TURN_SECONDS)
 
 
 class Wire:
@@ -45,14 +58,14 @@ class Pair:
         opened: Callable[[MuxStream], StreamOwner | None] | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.clock = Clock()
+        self.clock = TurnClock()
         self.wires = Wire(), Wire()
         self.here = Session(self.clock, self.wires[0], id_prefix="h")
         self.there = Session(self.clock, self.wires[1], opened, limits, id_prefix="t")
 
     def turn(self) -> None:
         """One turn of the reactor."""
-        self.clock.advance(0)
+        self.clock.turn()
 
     def settle(self) -> None:
         """Turn by turn, until nothing is under way."""
@@ -63,7 +76,7 @@ class Pair:
                 for message in wire.take():
                     moved = True
                     other.receive(message)
-            if not moved and not any(call.getTime() <= 0 for call in self.calls()):
+            if not moved and not self.calls():
                 return
 
     def calls(self) -> list[Any]:
