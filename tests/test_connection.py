@@ -23,6 +23,7 @@ from distmap.session import Session
 from distmap.streams import Stream
 from tests.support.peers import free_port
 from tests.support.processes import fires, relay, until
+from tests.support.resolver import Resolver
 from tests.support.sockets import Listener, start_relay
 
 reactor: Any = _reactor
@@ -548,6 +549,10 @@ class BadServers(Logged):
     async def test_nobody_listens(self) -> None:
         url = f"ws://127.0.0.1:{free_port()}/"
         await self.assert_told(url, "cannot-connect", "refused")
+
+    async def test_name_is_unknown(self) -> None:
+        Resolver(None).install(self)
+        await self.assert_told("ws://nowhere.example/", "cannot-connect", "nowhere.example")
 
     async def test_accepts_and_drops(self) -> None:
         server = Listener(self, connected=lambda each: each.transport.loseConnection())

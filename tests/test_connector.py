@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.address import IPv4Address
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IHostnameResolver
 from twisted.trial.unittest import SkipTest, TestCase
-from zope.interface import implementer
 
 from distmap import errors
 from distmap.connector import WebSocketConnector
 from distmap.errors import ConnectionProblem
 from distmap.relay import RelayService
 from distmap.websocket import WebSocketOptions
+from tests.support.certificates import make_certificate
 from tests.support.peers import free_port
 from tests.support.processes import until
+from tests.support.resolver import Resolver
 from tests.support.sockets import Listener, start_relay
 
 reactor: Any = _reactor
@@ -78,38 +75,6 @@ class ConnectorTestCase(TestCase):
         problem = await attempt.failed()
         self.assertIsNone(attempt.transport)
         return problem
-
-
-@implementer(IHostnameResolver)
-class Resolver:
-    """Knows one name, or none, or does not answer."""
-
-    def __init__(self, address: str | None, *, silent: bool = False) -> None:
-        self.address = address
-        self.silent = silent
-        self.asked: list[str] = []
-
-    def resolveHostName(  # noqa: N802
-        self,
-        resolutionReceiver: Any,  # noqa: N803
-        hostName: str,  # noqa: N803
-        portNumber: int = 0,  # noqa: N803
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
-        self.asked.append(hostName)
-        resolutionReceiver.resolutionBegan(self)
-        if self.address is not None:
-            address = IPv4Address("TCP", self.address, portNumber)
-            resolutionReceiver.addressResolved(address)
-        if not self.silent:
-            resolutionReceiver.resolutionComplete()
-        return self
-
-    def install(self, test: TestCase) -> None:
-        """Answers for the reactor until the test ends."""
-        test.addCleanup(reactor.installNameResolver, reactor.nameResolver)
-        reactor.installNameResolver(self)
 
 
 class Urls(TestCase):
@@ -303,34 +268,3 @@ class Tls(ConnectorTestCase):
         problem = await self.problem(f"wss://localhost:{await other.listen()}/")
         self.assertIs(type(problem), errors.HandshakeDropped)
         self.assertIn("TLS", str(problem))
-
-
-def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """Makes a key and a certificate for a name that signs itself; returns their files."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    names = [x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))]
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    key_file, certificate_file = folder / "key.pem", folder / "certificate.pem"
-    pem = serialization.Encoding.PEM
-    key_file.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    certificate_file.write_bytes(certificate.public_bytes(pem))
-    return key_file, certificate_file

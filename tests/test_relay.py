@@ -11,12 +11,18 @@ from typing import Any
 from twisted.application.service import MultiService
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.endpoints import (
+    SSL4ClientEndpoint,
+    TCP4ServerEndpoint,
+    serverFromString,
+)
+from twisted.internet.ssl import CertificateOptions
 from twisted.trial.unittest import TestCase
 
 from distmap import DistributedMap, WebSocketOptions, connect
 from distmap.frames import Limits
 from distmap.relay import CannotListen, RelayOptions, RelayService, _name
+from tests.support.certificates import make_certificate
 from tests.support.peers import RelayProcess
 from tests.support.processes import relay, twistd, until
 from tests.support.sockets import (
@@ -238,7 +244,9 @@ class SlowReaders(TestCase):
 
     async def start(self, **options: Any) -> None:
         options = {"queue_bytes": self.queue_bytes, "stall_seconds": 60, **options}
-        self.service, self.port = start_relay(self, RelayOptions(**options))
+        self.service, self.port = start_relay(
+            self, RelayOptions(**options), endpoint=self.endpoint()
+        )
         # Small buffers in the kernel, and packets that fit them: those of loopback would not.
         listening: Any = self.service.port
         listening.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
@@ -248,7 +256,7 @@ class SlowReaders(TestCase):
     def measure(self) -> None:
         """Notes what the relay holds for the connection that it holds most for."""
         for connection in self.service.server.connections:
-            transport = connection.socket.transport
+            transport = self.tcp(connection.socket.transport)
             buffered = len(transport.dataBuffer) + transport._tempDataLen
             self.largest = max(self.largest, buffered + connection._queued_bytes)
 
@@ -267,11 +275,21 @@ class SlowReaders(TestCase):
         return [line[2][0] for line in peer.lines if line[:2] == ["c", "data"]]
 
     async def join(self, count: int) -> list[RawPeer]:
-        peers = [await raw_peer(self, self.port) for _ in range(count)]
+        peers = [await self.peer() for _ in range(count)]
         for peer in peers:
             peer.open("c", "/chat/channel")
         await until(lambda: self.members == count)
         return peers
+
+    async def peer(self) -> RawPeer:
+        return await raw_peer(self, self.port)
+
+    def endpoint(self) -> Any:
+        return None
+
+    def tcp(self, transport: Any) -> Any:
+        """The TCP transport of a connection."""
+        return transport
 
     @property
     def members(self) -> int:
@@ -387,6 +405,30 @@ class SlowReaders(TestCase):
         await until(lambda: len(self.service.server.connections) == 2, seconds=5)
         reader.read_again()
         await reader.lost()
+
+
+class SlowReadersWithTls(SlowReaders):
+    """Twisted's TLS has buffers of its own."""
+
+    def setUp(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.key, self.certificate = make_certificate(folder, "localhost")
+
+    def endpoint(self) -> Any:
+        files = f"privateKey={self.key}:certKey={self.certificate}"
+        return serverFromString(reactor, f"ssl:0:interface=127.0.0.1:{files}")
+
+    def tcp(self, transport: Any) -> Any:
+        return transport.transport
+
+    async def peer(self) -> RawPeer:
+        options = CertificateOptions(verify=False)
+        return await raw_peer(
+            self, self.port, endpoint=SSL4ClientEndpoint(reactor, "127.0.0.1", self.port, options)
+        )
+
+    test_a_map_gets_everything_again = None  # type: ignore[assignment]  # trusts no such relay
 
 
 class Embedded(TestCase):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -181,6 +182,17 @@ class Mounted(SiteTestCase):
         await late.lost()
         self.service.startService()
         await self.assert_works(f"ws://127.0.0.1:{self.port}/maps/")
+
+    async def test_outlives_the_timeout_of_the_site(self) -> None:
+        """It is for requests, and a WebSocket is none any more."""
+        clock = Clock()
+        site = Site(self.service.resource, reactor=clock, timeout=60)
+        listening = reactor.listenTCP(0, site, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        peer = await raw_peer(self, listening.getHost().port)
+        clock.advance(3600)
+        peer.open("x", "/no-such-route")
+        await until(lambda: peer.got("x", "error"))
 
     async def test_beside_an_endpoint(self) -> None:
         """One relay in two places: its peers share their maps."""

@@ -157,9 +157,9 @@ class RawPeer(Protocol):
         await until(lambda: self.is_closed, what=lambda: self.frames)
 
 
-async def raw_peer(test: TestCase, port: int, path: str = "/") -> RawPeer:
+async def raw_peer(test: TestCase, port: int, path: str = "/", endpoint: Any = None) -> RawPeer:
     """Connects a raw peer, and waits until it is open."""
-    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+    endpoint = endpoint or TCP4ClientEndpoint(reactor, "127.0.0.1", port)
     peer: RawPeer = await connectProtocol(endpoint, RawPeer(path))
     test.addCleanup(peer.lost)
     test.addCleanup(peer.transport.abortConnection)
@@ -167,10 +167,10 @@ async def raw_peer(test: TestCase, port: int, path: str = "/") -> RawPeer:
 
 
 def start_relay(
-    test: TestCase, options: RelayOptions | None = None, port: int = 0
+    test: TestCase, options: RelayOptions | None = None, *, endpoint: Any = None
 ) -> tuple[RelayService, int]:
     """Starts a relay in this process; returns it and its port."""
-    endpoint = TCP4ServerEndpoint(reactor, port, interface="127.0.0.1")
+    endpoint = endpoint or TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
     service = RelayService(reactor, endpoint, options)
     service.startService()
     test.addCleanup(service.stopService)
