@@ -201,7 +201,7 @@ class DistributedMap(MutableMapping[str, Any]):
 
     @property
     def synced(self) -> str | None:
-        """What made the map ready: ``peer`` (synced with one), ``alone`` (nobody had it), or None."""
+        """What made it ready: ``peer`` (synced with one), ``alone`` (nobody had it), or None."""
         return self._synced
 
     @property

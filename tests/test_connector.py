@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -17,7 +16,7 @@ from distmap.relay import RelayService
 from distmap.websocket import WebSocketOptions
 from tests.support.certificates import make_certificate
 from tests.support.peers import free_port
-from tests.support.processes import until
+from tests.support.processes import folder, until
 from tests.support.resolver import Resolver
 from tests.support.sockets import Listener, start_relay
 
@@ -212,9 +211,7 @@ class Tls(ConnectorTestCase):
     """wss://, against a relay with a certificate of the test's own."""
 
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir()
-        self.key, self.certificate = make_certificate(self.folder, "localhost")
+        self.key, self.certificate = make_certificate(folder(self), "localhost")
 
     def start(self) -> Any:
         description = f"ssl:0:interface=127.0.0.1:privateKey={self.key}:certKey={self.certificate}"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Sized
-from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import (
     SSL4ClientEndpoint,
     TCP4ServerEndpoint,
+    UNIXClientEndpoint,
+    UNIXServerEndpoint,
     serverFromString,
 )
 from twisted.internet.ssl import CertificateOptions
@@ -24,7 +26,7 @@ from distmap.frames import Limits
 from distmap.relay import CannotListen, RelayOptions, RelayService, _name
 from tests.support.certificates import make_certificate
 from tests.support.peers import RelayProcess
-from tests.support.processes import relay, twistd, until
+from tests.support.processes import folder, relay, twistd, until
 from tests.support.sockets import (
     BINARY,
     CLOSE,
@@ -50,9 +52,7 @@ class RelayProcesses(TestCase):
 
     async def test_port_is_taken(self) -> None:
         port = taken_port(self)
-        folder = Path(self.mktemp()).absolute()
-        folder.mkdir()
-        pidfile = folder / "twistd.pid"
+        pidfile = folder(self) / "twistd.pid"
         done = await twistd(self, f"--pidfile={pidfile}", "distmap", "--port", str(port)).finished()
         self.assertEqual(done.code, 1, done)
         lines = [line for line in (done.out + done.err).splitlines() if "distmap:" in line]
@@ -411,9 +411,7 @@ class SlowReadersWithTls(SlowReaders):
     """Twisted's TLS has buffers of its own."""
 
     def setUp(self) -> None:
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        self.key, self.certificate = make_certificate(folder, "localhost")
+        self.key, self.certificate = make_certificate(folder(self), "localhost")
 
     def endpoint(self) -> Any:
         files = f"privateKey={self.key}:certKey={self.certificate}"
@@ -525,23 +523,15 @@ class Embedded(TestCase):
         self.assertRaises(CannotListen, service.startService)
 
     async def test_unix_socket(self) -> None:
-        from twisted.internet.endpoints import (
-            UNIXClientEndpoint,
-            UNIXServerEndpoint,
-            connectProtocol,
-        )
-
-        service = RelayService(reactor, UNIXServerEndpoint(reactor, "relay.sock"))
+        path = str(folder(self) / "relay.sock")
+        service = RelayService(reactor, UNIXServerEndpoint(reactor, path))
         service.startService()
         self.addCleanup(service.stopService)
-        peer = await connectProtocol(UNIXClientEndpoint(reactor, "relay.sock"), RawPeer())
-        await peer.opened()
-        peer.transport.loseConnection()
-        await peer.lost()
+        peer = await raw_peer(self, 0, endpoint=UNIXClientEndpoint(reactor, path))
+        peer.open("x", "/no-such-route")
+        await until(lambda: peer.got("x", "error"))
 
     def test_names(self) -> None:
-        from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-
         self.assertEqual(_name(IPv4Address("TCP", "127.0.0.1", 80)), "127.0.0.1:80")
         self.assertEqual(_name(IPv6Address("TCP", "::1", 80)), "[::1]:80")
         self.assertEqual(_name(UNIXAddress("/run/relay")), "/run/relay")

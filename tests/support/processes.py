@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 from twisted.internet import reactor
@@ -54,6 +57,13 @@ class Process(Program):
         """Sends it a signal and waits for its end."""
         self.signal(number)
         return await self.finished()
+
+
+def folder(test: TestCase) -> Path:
+    """A new folder that is gone after the test; trial's mktemp() would leave one in a checkout."""
+    path = Path(mkdtemp(prefix="distmap-")).resolve()
+    test.addCleanup(shutil.rmtree, path)
+    return path
 
 
 def distmap(test: TestCase, *args: str) -> Process:

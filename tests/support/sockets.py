@@ -152,6 +152,12 @@ class RawPeer(Protocol):
         await until(lambda: self.close_code is not None, what=lambda: self.frames[-3:])
         return self.close_code
 
+    async def drop(self) -> None:
+        """Ends the connection."""
+        if not self.is_closed:
+            self.transport.abortConnection()
+        await self.lost()
+
     async def lost(self) -> None:
         """Waits until the connection is gone."""
         await until(lambda: self.is_closed, what=lambda: self.frames)
@@ -161,8 +167,7 @@ async def raw_peer(test: TestCase, port: int, path: str = "/", endpoint: Any = N
     """Connects a raw peer, and waits until it is open."""
     endpoint = endpoint or TCP4ClientEndpoint(reactor, "127.0.0.1", port)
     peer: RawPeer = await connectProtocol(endpoint, RawPeer(path))
-    test.addCleanup(peer.lost)
-    test.addCleanup(peer.transport.abortConnection)
+    test.addCleanup(peer.drop)
     return await peer.opened()
 
 
