@@ -62,10 +62,9 @@ class Outbox:
 
     def go_online(self) -> None:
         """A new stream is open to the relay: all that waits is to be sent."""
+        self.go_offline()
         self._online = True
         self._number = 0
-        self._sent.clear()
-        self._sent_bytes = 0
         self._queue = deque(self._waiting.items())
 
     def go_offline(self) -> None:

@@ -184,7 +184,6 @@ class Switchboard:
             end.listener = None
         other, end.other = end.other, None
         if other is not None:
-            other.other = None
             other.close()
 
 

@@ -57,7 +57,10 @@ def run(*arguments: str | Path, cwd: Path = EXAMPLES) -> str:
 
 @contextmanager
 def background(*arguments: str | Path, cwd: Path = EXAMPLES, **more: str) -> Iterator[Background]:
-    """Runs Python in the background, and stops it as a Ctrl-C would."""
+    """Runs Python in the background, and ends it with a SIGTERM.
+
+    Not with a SIGINT: where these tests themselves run in the background, that is ignored.
+    """
     with tempfile.TemporaryFile("w+") as output:
         command = [sys.executable, *map(str, arguments)]
         with subprocess.Popen(
@@ -94,7 +97,7 @@ class Background:
     def stop(self) -> int:
         """Stops it; returns its exit code."""
         if self._process.poll() is None:
-            self._process.send_signal(2)
+            self._process.terminate()
         return self._process.wait(SECONDS)
 
 

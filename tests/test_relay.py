@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
+import warnings
 from collections.abc import Sized
 from typing import Any
 
@@ -481,11 +483,19 @@ class Embedded(TestCase):
         port = taken_port(self)
         service = RelayService(reactor, self.endpoint(port))
         for start in (service.privilegedStartService, service.startService):
-            with self.assertRaises(CannotListen) as raised:
+            try:
                 start()
-            self.assertIsInstance(raised.exception, Exception)
-            self.assertIn(f"distmap: Couldn't listen on 127.0.0.1:{port}: ", str(raised.exception))
+            except Exception as error:
+                self.assertIsInstance(error, CannotListen)
+                text = str(error)
+            else:
+                text = ""
+            self.assertIn(f"distmap: Couldn't listen on 127.0.0.1:{port}: ", text)
         await service.stopService()
+        # Older versions of Twisted leave the socket that they could not bind to the collector.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
     async def test_endpoint_that_takes_its_time(self) -> None:
         class SlowEndpoint:

@@ -344,7 +344,6 @@ class EarlyTests(StreamTestCase):
     def test_it_is_kept(self) -> None:
         mine = self.stream()
         self.assertEqual((mine.id, mine.paused), ("", False))
-        self.on_open = lambda stream: void(self.heard(stream))
         values: list[Any] = []
         self.on_open = lambda stream: void(stream.on("data", values.append))
         mine.write(1)
@@ -357,6 +356,13 @@ class EarlyTests(StreamTestCase):
         self.pair.settle()
         self.assertEqual(values, [1, [2], 3])
         self.assertEqual(self.took(), [])
+
+    def test_the_other_side_is_asked_to_wait(self) -> None:
+        mine = self.stream()
+        mine.pauseProducing()
+        mine.attach(self.pair.here)
+        self.pair.settle()
+        self.assertTrue(self.theirs[0].paused)
 
     def test_a_value_is_taken_as_it_is_now(self) -> None:
         mine = self.stream()
@@ -653,6 +659,17 @@ class PullProducerTests(StreamTestCase):
         mine.close()
         self.pair.settle()
         self.assertEqual((producer.count, producer.stopped), (1, 1))
+
+    def test_it_is_forgotten_and_another_comes(self) -> None:
+        mine, theirs = self.open()
+        values = self.heard(theirs)
+        mine.registerProducer(Counter(mine), False)
+        mine.unregisterProducer()
+        mine.unregisterProducer()
+        self.pair.settle()
+        mine.registerProducer(Counter(mine, last=2), False)
+        self.pair.settle()
+        self.assertEqual(values, [1, 1, 2])
 
     def test_one_after_the_other(self) -> None:
         mine, theirs = self.open()

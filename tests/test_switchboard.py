@@ -111,6 +111,14 @@ class ListeningTests(SwitchboardTestCase):
         self.connect()
         self.assertEqual(self.told, ["c", "c"])
 
+    def test_one_that_was_taken_takes_its_name_from_nobody(self) -> None:
+        listener = self.listen()
+        first = self.connect()
+        self.accept()
+        second = self.connect()
+        first.close()
+        self.assertEqual(listener.waiting, {"c": second})
+
     def test_too_many_wait(self) -> None:
         self.listen()
         for at in range(MAX_WAITING):

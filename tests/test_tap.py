@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from twisted import __version__
 from twisted.application.service import IServiceMaker
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint
 from twisted.plugin import getPlugins
@@ -14,6 +15,8 @@ from twisted.trial.unittest import TestCase
 from distmap.relay import RelayService
 from distmap.tap import BACKLOG, Options, endpoint_string, makeService
 from tests.support.processes import twistd
+
+TWISTED = tuple(map(int, __version__.split(".")[:2]))
 
 
 class EndpointString(TestCase):
@@ -106,7 +109,9 @@ class Twistd(TestCase):
             ("ssl:8443:privateKey=no-such-file.pem", "no-such-file.pem"),
         ):
             done = await twistd(self, "distmap", "--port", port).finished()
-            self.assertEqual((done.code, done.err), (1, ""), done)
+            # Older versions of Twisted end with 0 whatever is wrong with a command line.
+            self.assertIn(done.code, {1} if TWISTED >= (26, 10) else {0, 1}, done)
+            self.assertEqual(done.err, "", done)
             last = done.out.strip().splitlines()[-1]
             self.assertIn("--port: ", last)
             self.assertIn(word, last)
