@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet import asyncioreactor
 
 loop = asyncio.new_event_loop()
+loop.slow_callback_duration = 60  # a busy machine is nothing to report
 asyncioreactor.install(loop)
 
 # ruff: noqa: E402  (the reactor must be there first)
