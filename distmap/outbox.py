@@ -29,11 +29,13 @@ class Outbox:
     def __init__(self) -> None:
         self._waiting: dict[str, Entry] = {}
         self._unsent: set[str] = set()
+        # The stamp of what each waiting write replaced, when the first of them was made.
+        self._base: dict[str, Stamp | None] = {}
         self._queue: deque[tuple[str, Entry]] = deque()
         self._sent: deque[_Sent] = deque()
         self._sent_bytes = 0
         self._number = 0
-        self._online = False
+        self.is_online = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -43,12 +45,13 @@ class Outbox:
         """The keys whose last write no other peer can have seen, oldest write first."""
         return [key for key in self._waiting if key in self._unsent]
 
-    def add(self, key: str, entry: Entry) -> None:
-        """Takes a write."""
-        self._waiting.pop(key, None)
+    def add(self, key: str, entry: Entry, old: Stamp | None = None) -> None:
+        """Takes a write, and the stamp of what it replaced."""
+        if self._waiting.pop(key, None) is None:
+            self._base[key] = old
         self._waiting[key] = entry
         self._unsent.add(key)
-        if self._online:
+        if self.is_online:
             self._queue.append((key, entry))
             if len(self._queue) > 2 * len(self._waiting) + 1000:
                 self._queue = deque((key, self._waiting[key]) for key in self.unsent)
@@ -60,9 +63,16 @@ class Outbox:
         for key, entry in writes:
             self.add(key, entry)
 
+    def drain(self) -> list[tuple[str, Entry, Stamp | None]]:
+        """Empties the outbox; each write comes with the stamp of what it replaced."""
+        writes = [(key, entry, self._base[key]) for key, entry in self._waiting.items()]
+        for each in (self._waiting, self._base, self._unsent, self._queue):
+            each.clear()
+        return writes
+
     def go_online(self) -> None:
         """A new stream is open to the relay: all that waits is to be sent."""
-        self._online = True
+        self.is_online = True
         self._number = 0
         self._sent.clear()
         self._sent_bytes = 0
@@ -70,7 +80,7 @@ class Outbox:
 
     def go_offline(self) -> None:
         """The stream is gone: what was not acknowledged waits."""
-        self._online = False
+        self.is_online = False
         self._queue.clear()
         self._sent.clear()
         self._sent_bytes = 0
@@ -110,7 +120,7 @@ class Outbox:
             self._sent_bytes -= sent.size
             for key, entry in sent.entries:
                 if self._waiting.get(key) is entry:
-                    del self._waiting[key]
+                    del self._waiting[key], self._base[key]
                 taken.append((key, entry.stamp))
         return taken
 

@@ -34,6 +34,8 @@ with few differences small ranges pay off, and with many the sums add little to 
 """
 GATHER: Final = 2048
 """Ranges are compared together up to about so many entries (both sides together)."""
+SLACK: Final = 10_000
+"""Entries that a donor may send over twice what it said it has: nobody is kept busy for ever."""
 
 
 class Newcomer:
@@ -41,11 +43,23 @@ class Newcomer:
 
     Args:
         replica: what it takes into and gives from.
+        synced_ms: when the replica was last in touch with the network; None if it never was.
+
+    Attributes:
+        done: the conversation is at its end.
+        outdated: it cannot go on: the donor may have collected tombstones that this replica has
+            not seen, so what it has from others may be what they have deleted since.
+        pushed: how many entries it handed over.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, synced_ms: int | None = None) -> None:
         self.done = False
+        self.outdated = False
+        self.pushed = 0
         self._replica = replica
+        self._synced_ms = synced_ms
+        self._floor_ms = 0
+        self._budget = 0
         self._handlers: dict[int, Callable[[wire.Answer], list[Update]]] = {}
         self._greeted = False
         self._finishing = False
@@ -79,19 +93,25 @@ class Newcomer:
             if not self._finishing:
                 raise RemoteProtocolError("the donor was done too early")
             self.done = True
+            self._replica.floor_ms = max(self._replica.floor_ms, self._floor_ms)
             return [], merge_all(self._replica, answer.held)
         else:
             handler = self._handlers.pop(answer.id, None)
             if handler is None:
                 raise RemoteProtocolError("an answer to no question")
             updates = handler(answer)
-        return self._ask(), updates
+        return [] if self.outdated else self._ask(), updates
 
     def _receive_hello(self, hello: wire.Hello) -> None:
         wire.check_version(hello.version)
         if self._greeted:
             raise RemoteProtocolError("a second hello")
         self._greeted = True
+        if self._synced_ms is not None and hello.floor_ms > self._synced_ms:
+            self.outdated = True
+            return
+        self._floor_ms = hello.floor_ms
+        self._budget = 2 * hello.count + SLACK
         self._judge("", self._replica.digest(), (hello.count, hello.sum))
 
     def _judge(self, prefix: str, mine: tuple[int, int], theirs: tuple[int, int]) -> None:
@@ -194,7 +214,10 @@ class Newcomer:
             rest = [prefix for prefix in prefixes if prefix >= after[: len(prefix)]]
             if rest:
                 self._begun.append((rest, after))
-        updates = merge_all(self._replica, answer.entries)
+        self._budget -= len(answer.entries)
+        if self._budget < 0:
+            raise RemoteProtocolError("many more entries than the donor said it has")
+        updates = merge_all(self._replica, answer.entries, trusted=True)
         # What the donor lacks is its to have, unless what it sent has just replaced that.
         replaced = {update.key for update in updates}
         for entry_hash in answer.missing:
@@ -207,6 +230,7 @@ class Newcomer:
 
     def _push(self) -> wire.Request:
         texts = cut(self._take_pushed())
+        self.pushed += len(texts)
         return wire.Push(self._expect(_receive_taken), wire.raw_list(texts))
 
     def _take_pushed(self) -> Iterator[tuple[str, Entry]]:

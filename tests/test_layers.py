@@ -11,12 +11,13 @@ from unittest import TestCase
 
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
-    ["errors", "clock", "backoff"],
+    ["errors", "clock", "backoff", "offset", "gossip"],
     ["values", "frames", "status"],
     ["entries", "states", "channel"],
-    ["ranges", "mux", "hub"],
+    ["ranges", "mux", "hub", "holding"],
     ["lww", "sync_wire", "switchboard"],
-    ["sync_donor", "outbox", "router", "changes"],
+    ["sync_donor", "outbox", "router", "changes", "port"],
+    ["absence"],
     ["sync"],
     ["peer"],
 ]
@@ -26,6 +27,7 @@ ADAPTERS: list[list[str]] = [
     ["streams", "site"],
     ["connection", "relay_connection"],
     ["connector", "syncing", "relay_server"],
+    ["syncs", "watching"],
     ["seat", "relay"],
     ["map"],
     ["__init__"],

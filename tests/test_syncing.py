@@ -17,7 +17,7 @@ class SyncingTest(NetworkTestCase):
         self.network.settle()
 
     def serving(self, shared: DistributedMap) -> set[Serving]:
-        return shared._seat._serving
+        return shared._seat._syncs.serving
 
     def test_large_map_in_chunks(self) -> None:
         (mine,) = self.open(1)
@@ -100,7 +100,7 @@ class SyncingTest(NetworkTestCase):
         original = Serving._step
 
         def step(serving: Any) -> None:
-            lie(serving) if serving._party is one._seat else original(serving)
+            lie(serving) if serving._party is one._seat._syncs else original(serving)
 
         self.patch(Serving, "_step", step)
         newcomers = [self.network.open("/fruits") for _ in range(4)]
