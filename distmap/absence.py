@@ -19,7 +19,7 @@ class Return(NamedTuple):
     """How an absence ended.
 
     Attributes:
-        updates: what is different from before.
+        updates: what others have changed.
         offered: own writes that are offered again, with new stamps.
         taken: own writes that had got through after all.
         superseded: own writes that are not offered again.
@@ -47,8 +47,12 @@ class Absence:
 
     def discard_again(self, outbox: Outbox) -> None:
         """The donor died meanwhile, and the next one demands the same."""
-        known = {key for key, _, _ in self._writes}
-        self._writes += [write for write in outbox.drain() if write[0] not in known]
+        again = {write[0]: write for write in outbox.drain()}
+        writes = []
+        for key, entry, base in self._writes:  # a later write of a key keeps the place of the first
+            _, latest, _ = again.pop(key, (key, entry, base))
+            writes.append((key, latest, base))
+        self._writes = writes + list(again.values())
         self._replica.clear()
 
     def end(self, outbox: Outbox) -> Return:
@@ -56,6 +60,8 @@ class Absence:
         entries = self._replica.entries
         offered, taken, superseded = [], [], []
         for key, entry, base in self._writes:
+            if key in outbox:
+                continue  # written again meanwhile: that one is on its way
             now = entries.get(key)
             stamp = None if now is None else now.stamp
             if stamp == entry.stamp:
@@ -66,14 +72,14 @@ class Absence:
                 offered.append(update)
             else:
                 superseded.append((key, entry))
-        return Return(self._changes(), offered, taken, superseded)
+        return Return(self._changes(outbox), offered, taken, superseded)
 
-    def _changes(self) -> list[Update]:
+    def _changes(self, outbox: Outbox) -> list[Update]:
         before, entries = self._before, self._replica.entries
         updates = [
             Update(key, entry, before.get(key))
             for key, entry in entries.items()
-            if before.get(key) != entry
+            if before.get(key) != entry and key not in outbox  # own writes are no news here
         ]
         # Whoever deleted these, nobody knows any more; the stamp is that of what is gone.
         updates += [

@@ -120,8 +120,8 @@ class Replica:
         Args:
             key: its key.
             entry: the entry.
-            trusted: it is from a donor that has the network's state: an old entry that is unknown
-                here was not deleted.
+            trusted: it is from who knows of all deletes that were forgotten here: an old entry that
+                is unknown here was not deleted.
         """
         old = self.entries.get(key)
         if not wins(key, entry, old):
@@ -167,14 +167,15 @@ class Replica:
         """Forgets up to `most` tombstones older than the retention; True if no more are."""
         step = max(1, self.retention_ms // RETENTION_STEPS)
         until_ms = (self.clock.now_ms() - self.retention_ms) // step * step
-        for _ in range(most):
-            if not self._oldest or self._oldest[0][0] >= until_ms:
-                return True
+        while self._oldest and self._oldest[0][0] < until_ms:
+            if not most:
+                return False
+            most -= 1
             ms, key = heappop(self._oldest)
             if self._tombstones.get(key) == ms:
                 self._remove(key)
                 self.floor_ms = max(self.floor_ms, ms + 1)
-        return False
+        return True
 
     # -- comparing --------------------------------------------------------------------------------
 

@@ -40,6 +40,9 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._waiting
+
     @property
     def unsent(self) -> list[str]:
         """The keys whose last write no other peer can have seen, oldest write first."""

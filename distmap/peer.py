@@ -235,7 +235,7 @@ class Peer:
 
     def begin(self) -> Newcomer:
         """A conversation with a donor."""
-        return Newcomer(self.replica, self._synced_ms)
+        return Newcomer(self.replica, None if self.in_touch else self._synced_ms)
 
     def discard(self) -> Newcomer:
         """The donor has forgotten what this replica has not seen: begins again with nothing."""

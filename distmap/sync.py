@@ -34,6 +34,8 @@ with few differences small ranges pay off, and with many the sums add little to 
 """
 GATHER: Final = 2048
 """Ranges are compared together up to about so many entries (both sides together)."""
+FRESH_MS: Final = 5000
+"""An entry younger than this may be on its way: that a side lacks it tells of no divergence."""
 SLACK: Final = 10_000
 """Entries that a donor may send over twice what it said it has: nobody is kept busy for ever."""
 
@@ -49,14 +51,15 @@ class Newcomer:
         done: the conversation is at its end.
         outdated: it cannot go on: the donor may have collected tombstones that this replica has
             not seen, so what it has from others may be what they have deleted since.
-        pushed: how many entries it handed over.
+        repaired: how many entries one side lacked, but for those that may have been on their way.
     """
 
     def __init__(self, replica: Replica, synced_ms: int | None = None) -> None:
         self.done = False
         self.outdated = False
-        self.pushed = 0
+        self.repaired = 0
         self._replica = replica
+        self._fresh_ms = replica.clock.now_ms() - FRESH_MS
         self._synced_ms = synced_ms
         self._floor_ms = 0
         self._budget = 0
@@ -218,6 +221,7 @@ class Newcomer:
         if self._budget < 0:
             raise RemoteProtocolError("many more entries than the donor said it has")
         updates = merge_all(self._replica, answer.entries, trusted=True)
+        self.repaired += sum(update.entry.stamp.ms < self._fresh_ms for update in updates)
         # What the donor lacks is its to have, unless what it sent has just replaced that.
         replaced = {update.key for update in updates}
         for entry_hash in answer.missing:
@@ -230,7 +234,6 @@ class Newcomer:
 
     def _push(self) -> wire.Request:
         texts = cut(self._take_pushed())
-        self.pushed += len(texts)
         return wire.Push(self._expect(_receive_taken), wire.raw_list(texts))
 
     def _take_pushed(self) -> Iterator[tuple[str, Entry]]:
@@ -238,6 +241,7 @@ class Newcomer:
             key = self._to_push.popleft()
             entry = self._replica.entries.get(key)
             if entry is not None:
+                self.repaired += entry.stamp.ms < self._fresh_ms
                 yield key, entry
 
 

@@ -50,6 +50,7 @@ class Donor:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self.greeted = False
+        self._trusted = False
         self.done = False
 
     def receive(self, text: bytes | Raw) -> Reply:
@@ -66,11 +67,13 @@ class Donor:
         if isinstance(request, wire.Hello):
             wire.check_version(request.version)
             self.greeted = True
+            # It has forgotten at least the same tombstones: what it has was not deleted.
+            self._trusted = request.floor_ms >= self._replica.floor_ms
             return [encode_hello(self._replica)], []
         if not self.greeted:
             raise RemoteProtocolError("a sync begins with hello")
         if isinstance(request, wire.Push):
-            updates = merge_all(self._replica, request.entries)
+            updates = merge_all(self._replica, request.entries, trusted=self._trusted)
             return [wire.encode(wire.Taken(request.id))], updates
         return [wire.encode(self._answer(request))], []
 

@@ -149,7 +149,6 @@ class Syncing(_Conversation):
 
     def __init__(self, party: Party, session: Session, donor: str, client: str) -> None:
         self.donor = donor
-        self.pushed = 0
         self._newcomer = party.new_conversation()
         self._started = False
         super().__init__(party, session, f"{party.uri}/proxy/client/{donor}/{client}")
@@ -166,9 +165,13 @@ class Syncing(_Conversation):
             self._newcomer = self._party.discard()
             self._send(self._newcomer.start())
         if self._newcomer.done:
-            self.pushed = self._newcomer.pushed
             self.stop()
             self._party.sync_done(self)
+
+    @property
+    def repaired(self) -> int:
+        """See :class:`Newcomer`."""
+        return self._newcomer.repaired
 
     def _fail(self, reason: str) -> None:
         self.stop()

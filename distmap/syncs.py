@@ -43,7 +43,6 @@ class Syncs:
         # This peer had the state before: what it gets is news to the others too.
         self._news = False
         self._repair = False
-        self._repaired = 0
 
     @property
     def replica(self) -> Replica:
@@ -60,7 +59,7 @@ class Syncs:
             if repair:
                 return
             self._syncing.stop()
-        self._repair, self._repaired = repair, 0
+        self._repair = repair
         self._news = self.peer.in_touch
         client = f"{self.peer.id}.{int(self._random() * 2**32):08x}"
         self._syncing = Syncing(self, session, donor, client)
@@ -96,7 +95,6 @@ class Syncs:
     def merged(self, updates: list[Update]) -> None:
         if not updates:
             return
-        self._repaired += len(updates)
         if self._news:
             self.peer.learned(updates)
         else:
@@ -112,13 +110,13 @@ class Syncs:
         self._syncing = None
         if not self._repair:
             self.peer.synced()
-        elif self._repaired + syncing.pushed:
+        elif syncing.repaired:
             self.repairs += 1
             self._log.error(
                 "{uri} had diverged from peer {donor}: {count} entries were repaired",
                 uri=self.uri,
                 donor=syncing.donor,
-                count=self._repaired + syncing.pushed,
+                count=syncing.repaired,
             )
 
     def sync_failed(self, syncing: Syncing, reason: str) -> None:

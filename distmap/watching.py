@@ -64,8 +64,12 @@ class Watching:
     def _tick(self) -> None:
         self._tick_call = self._reactor.callLater(self._gossip.next_seconds(), self._tick)
         self._peer.ask_time()
+        # Also alone: folding is what collects old tombstones.
+        self._when_folded(self._tell)
+
+    def _tell(self) -> None:
         if self._peer.peers and self._gossip.should_tell():
-            self._when_folded(self._peer.tell_digest)
+            self._peer.tell_digest()
 
     def _compare(self, peer: str, theirs: Digest) -> None:
         own = self._replica.digest()
