@@ -7,10 +7,12 @@ after a reconnect. While there is no connection only the last write of a key is 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from distmap.clock import Stamp
 from distmap.entries import Entry, encode_entry
+from distmap.frames import MESSAGE_BYTES
 from distmap.sync_wire import CHUNK_BYTES
 
 WINDOW_BYTES: Final = 1024 * 1024
@@ -126,6 +128,20 @@ class Outbox:
                     del self._waiting[key], self._base[key]
                 taken.append((key, entry.stamp))
         return taken
+
+
+def encode_messages(texts: list[bytes]) -> Iterator[bytes]:
+    """The channel messages of some encoded entries, none of them much over 64 KiB."""
+    part: list[bytes] = []
+    size = 0
+    for text in texts:
+        part.append(text)
+        size += len(text)
+        if size >= MESSAGE_BYTES:
+            yield encode_entries(part)
+            part, size = [], 0
+    if part:
+        yield encode_entries(part)
 
 
 def encode_entries(texts: list[bytes]) -> bytes:

@@ -13,11 +13,10 @@ from msgspec import Raw
 from distmap.absence import Absence
 from distmap.entries import Entry, encode_entry
 from distmap.errors import RemoteProtocolError
-from distmap.frames import MESSAGE_BYTES
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
 from distmap.offset import OffsetEstimator
-from distmap.outbox import Outbox, encode_entries
+from distmap.outbox import Outbox, encode_messages
 from distmap.port import Port
 from distmap.sync import Newcomer, merge_all
 from distmap.values import NOT_JSON
@@ -279,21 +278,10 @@ class Peer:
         self._broadcast([encode_entry(update.key, update.entry) for update in updates])
 
     def _broadcast(self, texts: list[bytes]) -> None:
-        part: list[bytes] = []
-        size = 0
-        for text in texts:
-            part.append(text)
-            size += len(text)
-            if size >= MESSAGE_BYTES:
-                self._send_others(part)
-                part, size = [], 0
-        if part:
-            self._send_others(part)
-
-    def _send_others(self, texts: list[bytes]) -> None:
-        if self._online:
-            self.outbox.count_other()
-            self._port.send(encode_entries(texts))
+        for message in encode_messages(texts):
+            if self._online:
+                self.outbox.count_other()
+                self._port.send(message)
 
     # -- time -------------------------------------------------------------------------------------
 

@@ -68,10 +68,11 @@ class Newcomer:
         self._finishing = False
         self._next_id = 0
         # What is still to do: ranges to divide, ranges to compare and how many entries are there,
-        # ranges of which a part is compared and where to go on, keys to hand over.
+        # ranges of which a part is compared and where to go on, ranges and keys to hand over.
         self._to_split: list[str] = []
         self._to_compare: list[tuple[str, int]] = []
         self._begun: list[tuple[list[str], str]] = []
+        self._to_give: list[str] = []
         self._to_push: deque[str] = deque()
 
     def start(self) -> list[bytes]:
@@ -124,7 +125,7 @@ class Newcomer:
         count = mine[0] + theirs[0]
         divisible = len(prefix) < HASH_DIGITS
         if theirs[0] == 0:
-            self._to_push += self._replica.tree.keys(prefix)
+            self._to_give.append(prefix)
         elif mine[0] == 0 and count > GATHER and divisible:
             # In parts, so that several chunks can be under way.
             self._to_compare += [(prefix + digit, count // len(DIGITS)) for digit in DIGITS]
@@ -148,7 +149,7 @@ class Newcomer:
 
     def _next_request(self) -> wire.Request | None:
         # Dividing comes last, and deepest ranges first: that bounds how much is still to do.
-        if self._to_push:
+        if self._to_push or self._to_give:
             return self._push()
         if self._begun:
             return self._compare(*self._begun.pop())
@@ -237,12 +238,23 @@ class Newcomer:
         return wire.Push(self._expect(_receive_taken), wire.raw_list(texts))
 
     def _take_pushed(self) -> Iterator[tuple[str, Entry]]:
-        while self._to_push:
+        while self._to_push or self._to_give:
+            if not self._to_push:
+                self._give(self._to_give.pop())
+                continue
             key = self._to_push.popleft()
             entry = self._replica.entries.get(key)
             if entry is not None:
                 self.repaired += entry.stamp.ms < self._fresh_ms
                 yield key, entry
+
+    def _give(self, prefix: str) -> None:
+        """A range that the donor has nothing of: a large one is taken in parts."""
+        tree = self._replica.tree
+        if tree.summary(prefix)[0] > GATHER and len(prefix) < HASH_DIGITS:
+            self._to_give += [prefix + digit for digit in DIGITS]
+        else:
+            self._to_push += tree.keys(prefix)
 
 
 def _receive_taken(answer: wire.Answer) -> list[Update]:

@@ -114,10 +114,11 @@ class _Conversation:
         try:
             self._step()
         except (RemoteError, LocalProtocolError) as error:
-            if self._stream is not None:
-                self._session.error(self._stream, str(error), error.code)
+            stream, self._stream = self._stream, None
             if not self._stopped:
                 self._fail(str(error))
+            if stream is not None:
+                self._session.error(stream, str(error), error.code)
             return
         if self._inbox and not self._stopped:
             self._turn = self._party.call_later(0, self._take_turn)

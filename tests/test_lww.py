@@ -467,7 +467,7 @@ class Tombstones(TestCase):
             self.wall.ms += 100
             now_ms = self.wall.ms + self.RETENTION_MS - 4000
             for replica, skew_ms in zip(replicas, range(3), strict=True):
-                replica.clock._wall_ms = lambda ms=now_ms + skew_ms: ms
+                replica.clock._wall_ms = Wall(now_ms + skew_ms)
             if now_ms % 1000 < 990:
                 digests = {replica.digest() for replica in replicas}
                 self.assertEqual(len(digests), 1)
@@ -562,7 +562,7 @@ class Tombstones(TestCase):
         self.wall.ms += 2 * self.RETENTION_MS
         replica.digest()
         replica.set("b", 1)
-        replica.merge("c", set_at(self.wall.ms + HOUR_MS))
+        replica.merge("c", set_at(NOW_MS + 3 * self.RETENTION_MS + HOUR_MS))
         replica.clear()
         self.assertEqual((replica.entries, replica.live, replica.digest()), ({}, 0, (0, 0)))
         self.assertEqual((replica.floor_ms, len(replica.held)), (NOW_MS + 1, 1))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, LogEvent, Logger
 
 from distmap import DistributedMap
 from distmap.clock import Stamp
@@ -47,8 +47,8 @@ class DivergenceTest(WatchingTestCase):
         self.maps[0].update({f"k{at}": at for at in range(100)})
         self.network.settle(1)
         self.wanted = dict(self.maps[0])
-        self.errors: list[dict[str, Any]] = []
-        self.patch(Syncs, "_log", Logger(observer=self.errors.append))
+        self.errors: list[LogEvent] = []
+        self.patch(Syncs, "_log", Logger(observer=cast(ILogObserver, self.errors.append)))
 
     def check(self, seconds: float = 30) -> None:
         self.network.settle(seconds)
