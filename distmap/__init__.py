@@ -19,6 +19,7 @@ from distmap import errors
 from distmap.changes import Change
 from distmap.connection import Connection
 from distmap.connector import WebSocketConnector
+from distmap.lww import RETENTION_MS
 from distmap.map import DistributedMap
 from distmap.status import Status
 from distmap.streams import Stream
@@ -38,13 +39,21 @@ __all__ = [
 ]
 
 
-def connect(reactor: Any, url: str, *, options: WebSocketOptions | None = None) -> Connection:
+def connect(
+    reactor: Any,
+    url: str,
+    *,
+    options: WebSocketOptions | None = None,
+    retention_seconds: float = RETENTION_MS / 1000,
+) -> Connection:
     """Begins to connect to a relay, and reconnects until the connection is closed.
 
     Args:
         reactor: Twisted's reactor.
         url: the relay's, `ws://` or `wss://`.
         options: see :class:`WebSocketOptions`.
+        retention_seconds: how long the maps on this connection keep tombstones (30 days); the same
+            for all peers of a map.
 
     Returns:
         The connection, at once.
@@ -53,4 +62,6 @@ def connect(reactor: Any, url: str, *, options: WebSocketOptions | None = None) 
         errors.InvalidValue: it is no such URL.
     """
     connector = WebSocketConnector(reactor, url, options)
-    return Connection(reactor, connector, SystemRandom().random)
+    return Connection(
+        reactor, connector, SystemRandom().random, retention_seconds=retention_seconds
+    )

@@ -14,6 +14,7 @@ from distmap.deferreds import Awaitable, Waiters, fired
 from distmap.errors import ConnectionClosed, ConnectionProblem
 from distmap.events import Emitter, Handler
 from distmap.frames import DEFAULT_LIMITS, Limits
+from distmap.lww import RETENTION_MS
 from distmap.session import Session, Transport
 from distmap.states import MuxStream
 from distmap.status import CLOSED, CONNECTING, OFFLINE, OPEN, Status
@@ -67,6 +68,7 @@ class Connection:
         random: gives a number from 0 to 1; for the jitter and the ids.
         limits: what is taken from the relay.
         close_seconds: how long :meth:`close` waits for the relay's answer.
+        retention_seconds: how long the maps on this connection keep tombstones.
     """
 
     _log = Logger()
@@ -78,7 +80,9 @@ class Connection:
         random: Callable[[], float],
         limits: Limits = DEFAULT_LIMITS,
         close_seconds: float = 2.0,
+        retention_seconds: float = RETENTION_MS / 1000,
     ) -> None:
+        self.retention_ms = int(retention_seconds * 1000)
         self.reactor = reactor
         self.random = random
         self.session: Session | None = None

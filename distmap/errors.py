@@ -54,6 +54,12 @@ class MapClosed(LocalError):
     code = "map-closed"
 
 
+class Superseded(LocalError):
+    """A write of long ago was not offered again, because others had changed its key since."""
+
+    code = "superseded"
+
+
 class ConnectionClosed(LocalError):
     """The connection was closed by this program."""
 

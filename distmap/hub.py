@@ -200,7 +200,7 @@ class Hub(Generic[LinkT]):
             out += channel.flush()
             for sender in senders:
                 if not sender.plain:
-                    self._tell(sender, "ack", sender.received)
+                    self._tell(sender, "ack", sender.received, self._now_ms())
         self._dirty.clear()
         return out + self._flush_controls() + self.flush_membership(PROMPT_MEMBERS)
 

@@ -8,15 +8,20 @@ same entries are equal.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from distmap import values
-from distmap.clock import MAX_AHEAD_MS, HybridClock
+from distmap.clock import HybridClock
 from distmap.entries import Entry, entry_hash, wins
+from distmap.holding import Holding
 from distmap.ranges import RangeTree
 
-MAX_HELD: Final = 1000
-"""Entries from the future that wait for their time; above it the furthest one is let go."""
+RETENTION_MS: Final = 30 * 86_400_000
+"""How long a tombstone is kept, by default."""
+RETENTION_STEPS: Final = 720
+"""Tombstones are collected together, in steps of this part of the retention (an hour in 30 days),
+so that replicas collect the same ones at about the same time."""
 
 
 class Update(NamedTuple):
@@ -39,24 +44,42 @@ class Replica:
     Args:
         clock: the clock of this replica.
         max_value_bytes: the longest text of a value.
+        retention_ms: how long a tombstone is kept; the same for all peers of a map.
 
     Attributes:
         entries: by key; tombstones too.
-        held: entries from the future, by key.
+        held: entries from the future.
         live: how many keys have a value.
-        refused: how many entries of others were no entries; counted by who decodes them.
+        refused: how many entries of others could not be taken: because they are no entries (counted
+            by who decodes them), or because the floor forbids them.
+        floor_ms: tombstones below it may have been collected, here or where this replica was
+            synced from: an unknown entry from below it may be one that was deleted.
     """
 
-    def __init__(self, clock: HybridClock, max_value_bytes: int = values.MAX_VALUE_BYTES) -> None:
+    def __init__(
+        self,
+        clock: HybridClock,
+        max_value_bytes: int = values.MAX_VALUE_BYTES,
+        retention_ms: int = RETENTION_MS,
+    ) -> None:
         self.clock = clock
         self.max_value_bytes = max_value_bytes
-        self.entries: dict[str, Entry] = {}
-        self.held: dict[str, Entry] = {}
-        self.live = 0
+        self.retention_ms = retention_ms
+        self.held = Holding()
         self.refused = 0
+        self.floor_ms = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets all entries that are not held."""
+        self.entries: dict[str, Entry] = {}
+        self.live = 0
         self._tree = RangeTree()
         # Keys whose entry the tree has not seen yet: hashing is put off until somebody compares.
         self._stale: set[str] = set()
+        # The tombstones, and a heap of them, oldest first; what was overwritten may still be in it.
+        self._tombstones: dict[str, int] = {}
+        self._oldest: list[tuple[int, str]] = []
 
     # -- this replica's own writes ----------------------------------------------------------------
 
@@ -83,42 +106,82 @@ class Replica:
         """Stamps own entries anew, in the given order; only for what no peer has seen."""
         updates = []
         for key in keys:
-            entry = self.entries.pop(key)
-            self._count(entry, None)
+            entry = self.entries[key]
+            self._remove(key)
             fresh = entry._replace(stamp=self.clock.tick())
             updates.append(self._place(key, fresh, None))
         return updates
 
     # -- what comes from others -------------------------------------------------------------------
 
-    def merge(self, key: str, entry: Entry) -> Update | None:
-        """Takes an entry; None if it lost, was known, or is held until its time."""
+    def merge(self, key: str, entry: Entry, *, trusted: bool = False) -> Update | None:
+        """Takes an entry; None if it lost, was known, is held until its time, or is refused.
+
+        Args:
+            key: its key.
+            entry: the entry.
+            trusted: it is from who knows of all deletes that were forgotten here: an old entry that
+                is unknown here was not deleted.
+        """
         old = self.entries.get(key)
         if not wins(key, entry, old):
             return None
         if self.clock.is_ahead(entry.stamp):
-            self._hold(key, entry)
+            self.held.add(key, entry)
+            return None
+        if old is None and entry.stamp.ms < self.floor_ms and not (trusted and entry.value):
+            self.refused += entry.value is not None
             return None
         self.clock.observe(entry.stamp)
         return self._place(key, entry, old)
 
     def release(self) -> list[Update]:
         """Takes the held entries whose time has come."""
-        due = [key for key, entry in self.held.items() if not self.clock.is_ahead(entry.stamp)]
-        updates = [self.merge(key, self.held.pop(key)) for key in due]
+        updates = [self.merge(key, entry) for key, entry in self.held.due(self.clock)]
         return [update for update in updates if update is not None]
 
     def release_in_ms(self) -> int | None:
         """How long until :meth:`release` has something to do; None if nothing is held."""
-        if not self.held:
-            return None
-        first = min(entry.stamp.ms for entry in self.held.values())
-        return max(0, first - MAX_AHEAD_MS - self.clock.now_ms())
+        first = self.held.next_ms()
+        return None if first is None else max(0, first - self.clock.now_ms())
+
+    def hold_again(self) -> list[tuple[str, Entry]]:
+        """After the clock was found to be wrong: holds what it had let in from the future.
+
+        Returns:
+            The entries that went. What they had replaced is to be fetched from another peer.
+        """
+        ahead = [(key, e) for key, e in self.entries.items() if self.clock.is_ahead(e.stamp)]
+        for key, entry in ahead:
+            self._remove(key)
+            self.held.add(key, entry)
+        return ahead
+
+    def rewrite(self, key: str, value: bytes | None) -> Update:
+        """Writes a value, or a tombstone, of which the canonical text is known."""
+        return self._write(key, value)
+
+    # -- tombstones -------------------------------------------------------------------------------
+
+    def collect(self, most: int) -> bool:
+        """Forgets up to `most` tombstones older than the retention; True if no more are."""
+        step = max(1, self.retention_ms // RETENTION_STEPS)
+        until_ms = (self.clock.now_ms() - self.retention_ms) // step * step
+        while self._oldest and self._oldest[0][0] < until_ms:
+            if not most:
+                return False
+            most -= 1
+            ms, key = heappop(self._oldest)
+            if self._tombstones.get(key) == ms:
+                self._remove(key)
+                self.floor_ms = max(self.floor_ms, ms + 1)
+        return True
 
     # -- comparing --------------------------------------------------------------------------------
 
     def fold(self, most: int) -> bool:
         """Brings the tree of sums up to date by `most` keys; True once it is."""
+        collected = self.collect(most)
         for _ in range(min(most, len(self._stale))):
             key = self._stale.pop()
             entry = self.entries.get(key)
@@ -126,12 +189,13 @@ class Replica:
                 self._tree.discard(key)
             else:
                 self._tree.put(key, entry_hash(key, entry))
-        return not self._stale
+        return collected and not self._stale
 
     @property
     def tree(self) -> RangeTree:
         """The tree of sums, up to date."""
-        self.fold(len(self._stale))
+        while not self.fold(len(self.entries) + len(self._stale) + 1):
+            pass
         return self._tree
 
     def digest(self) -> tuple[int, int]:
@@ -153,17 +217,20 @@ class Replica:
         self.entries[key] = entry
         self._stale.add(key)
         self._count(old, entry)
+        if entry.value is None:
+            self._tombstones[key] = entry.stamp.ms
+            heappush(self._oldest, (entry.stamp.ms, key))
+            if len(self._oldest) > 2 * len(self._tombstones) + 1000:
+                self._oldest = sorted((ms, key) for key, ms in self._tombstones.items())
+        elif old is not None:
+            self._tombstones.pop(key, None)
         return Update(key, entry, old)
+
+    def _remove(self, key: str) -> None:
+        self._count(self.entries.pop(key), None)
+        self._tombstones.pop(key, None)
+        self._stale.add(key)
 
     def _count(self, old: Entry | None, new: Entry | None) -> None:
         was = old is not None and old.value is not None
         self.live += (new is not None and new.value is not None) - was
-
-    def _hold(self, key: str, entry: Entry) -> None:
-        known = self.held.get(key)
-        if not wins(key, entry, known):
-            return
-        self.held[key] = entry
-        if len(self.held) > MAX_HELD:
-            furthest = max(self.held, key=lambda key: self.held[key].stamp)
-            del self.held[furthest]

@@ -10,7 +10,8 @@ from distmap.changes import Change, change_of, value_of
 from distmap.clock import HybridClock, Stamp
 from distmap.connection import Connection
 from distmap.deferreds import Awaitable, Waiters, fired
-from distmap.errors import ConnectionProblem, InvalidValue, MapClosed, RemoteError
+from distmap.entries import Entry
+from distmap.errors import ConnectionProblem, InvalidValue, MapClosed, RemoteError, Superseded
 from distmap.events import Emitter, Handler
 from distmap.lww import Replica, Update
 from distmap.seat import Seat
@@ -34,8 +35,10 @@ class DistributedMap(MutableMapping[str, Any]):
     means and what it does not. Values are JSON; each reading gives a new object.
 
     Events (:meth:`on`): ``set`` (value, key, map), a peer set a key; ``delete`` (old value, key,
-    map), a peer deleted one; ``ready`` (map), once; ``status`` (status); ``peers`` (number). What
-    comes before ``ready`` is not told one by one: it is in the map that ``ready`` hands over.
+    map), a peer deleted one; ``ready`` (map), once; ``status`` (status); ``peers`` (number);
+    ``superseded`` (value, key, map), a write of this peer of long ago was not kept, because others
+    had changed the key (the value is None for a delete). What comes before ``ready`` is not told
+    one by one: it is in the map that ``ready`` hands over.
 
     Args:
         connection: from :func:`distmap.connect`.
@@ -64,7 +67,7 @@ class DistributedMap(MutableMapping[str, Any]):
             raise InvalidValue(f"max_value_bytes is 1 to {LARGEST_VALUE_BYTES}")
         self.uri = uri
         self.connection = connection
-        self._events = Emitter("set", "delete", "ready", "status", "peers", "change")
+        self._events = Emitter("set", "delete", "ready", "status", "peers", "change", "superseded")
         self._ready = Waiters()
         self._synced: str | None = None
         self._status = Status(CONNECTING)
@@ -73,7 +76,7 @@ class DistributedMap(MutableMapping[str, Any]):
         random = connection.random
         writer = "".join(_WRITER_DIGITS[int(random() * 62)] for _ in range(_WRITER_LENGTH))
         clock = HybridClock(lambda: connection.reactor.seconds() * 1000, writer)
-        self._replica = Replica(clock, max_value_bytes)
+        self._replica = Replica(clock, max_value_bytes, connection.retention_ms)
         self._seat = Seat(connection, uri, self._replica, self)
         connection.attach(self._seat)
 
@@ -212,6 +215,11 @@ class DistributedMap(MutableMapping[str, Any]):
         return self._status
 
     @property
+    def divergences(self) -> int:
+        """How often this copy was found to differ from another one; it is repaired by itself."""
+        return self._seat.divergences
+
+    @property
     def refused(self) -> int:
         """How many entries of other peers could not be taken, because no map can hold them."""
         return self._replica.refused
@@ -255,6 +263,13 @@ class DistributedMap(MutableMapping[str, Any]):
         for key, entry, _ in updates:
             if key in self._writes:
                 self._writes[key] = [(entry.stamp, d) for _, d in self._writes[key]]
+
+    def superseded(self, writes: list[tuple[str, Entry]]) -> None:
+        for key, entry in writes:
+            for _, deferred in self._writes.pop(key, []):
+                deferred.errback(Superseded(f"others have changed {key!r} since"))
+            value = None if entry.value is None else values.decode(entry.value)
+            self._events.emit("superseded", value, key, self)
 
     def became_ready(self, how: str) -> None:
         self._set_status(Status(READY))

@@ -7,10 +7,12 @@ after a reconnect. While there is no connection only the last write of a key is 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from distmap.clock import Stamp
 from distmap.entries import Entry, encode_entry
+from distmap.frames import MESSAGE_BYTES
 from distmap.sync_wire import CHUNK_BYTES
 
 WINDOW_BYTES: Final = 1024 * 1024
@@ -29,26 +31,32 @@ class Outbox:
     def __init__(self) -> None:
         self._waiting: dict[str, Entry] = {}
         self._unsent: set[str] = set()
+        # The stamp of what each waiting write replaced, when the first of them was made.
+        self._base: dict[str, Stamp | None] = {}
         self._queue: deque[tuple[str, Entry]] = deque()
         self._sent: deque[_Sent] = deque()
         self._sent_bytes = 0
         self._number = 0
-        self._online = False
+        self.is_online = False
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._waiting
 
     @property
     def unsent(self) -> list[str]:
         """The keys whose last write no other peer can have seen, oldest write first."""
         return [key for key in self._waiting if key in self._unsent]
 
-    def add(self, key: str, entry: Entry) -> None:
-        """Takes a write."""
-        self._waiting.pop(key, None)
+    def add(self, key: str, entry: Entry, old: Stamp | None = None) -> None:
+        """Takes a write, and the stamp of what it replaced."""
+        if self._waiting.pop(key, None) is None:
+            self._base[key] = old
         self._waiting[key] = entry
         self._unsent.add(key)
-        if self._online:
+        if self.is_online:
             self._queue.append((key, entry))
             if len(self._queue) > 2 * len(self._waiting) + 1000:
                 self._queue = deque((key, self._waiting[key]) for key in self.unsent)
@@ -60,16 +68,23 @@ class Outbox:
         for key, entry in writes:
             self.add(key, entry)
 
+    def drain(self) -> list[tuple[str, Entry, Stamp | None]]:
+        """Empties the outbox; each write comes with the stamp of what it replaced."""
+        writes = [(key, entry, self._base[key]) for key, entry in self._waiting.items()]
+        for each in (self._waiting, self._base, self._unsent, self._queue):
+            each.clear()
+        return writes
+
     def go_online(self) -> None:
         """A new stream is open to the relay: all that waits is to be sent."""
         self.go_offline()
-        self._online = True
+        self.is_online = True
         self._number = 0
         self._queue = deque(self._waiting.items())
 
     def go_offline(self) -> None:
         """The stream is gone: what was not acknowledged waits."""
-        self._online = False
+        self.is_online = False
         self._queue.clear()
         self._sent.clear()
         self._sent_bytes = 0
@@ -109,9 +124,23 @@ class Outbox:
             self._sent_bytes -= sent.size
             for key, entry in sent.entries:
                 if self._waiting.get(key) is entry:
-                    del self._waiting[key]
+                    del self._waiting[key], self._base[key]
                 taken.append((key, entry.stamp))
         return taken
+
+
+def encode_messages(texts: list[bytes]) -> Iterator[bytes]:
+    """The channel messages of some encoded entries, none of them much over 64 KiB."""
+    part: list[bytes] = []
+    size = 0
+    for text in texts:
+        part.append(text)
+        size += len(text)
+        if size >= MESSAGE_BYTES:
+            yield encode_entries(part)
+            part, size = [], 0
+    if part:
+        yield encode_entries(part)
 
 
 def encode_entries(texts: list[bytes]) -> bytes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from msgspec import Raw
 from twisted.internet.interfaces import IDelayedCall
@@ -11,16 +10,16 @@ from twisted.logger import Logger
 
 from distmap.clock import Stamp
 from distmap.connection import Connection
+from distmap.entries import Entry
 from distmap.errors import AccessRefused, ConnectionProblem, RemoteError, StreamError
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
 from distmap.peer import Peer
 from distmap.session import Session
 from distmap.states import MuxStream
-from distmap.syncing import Serving, Syncing
+from distmap.syncs import Syncs
+from distmap.watching import Watching
 
-MAX_SERVING: Final = 16
-"""Newcomers that this peer serves at a time; the relay sends it fewer."""
 REOPEN_SECONDS: Final = (1.0, 10.0)
 """After the relay ended the channel: the range of the wait before it is opened again."""
 
@@ -36,6 +35,9 @@ class Listener(Protocol):
 
     def restamped(self, updates: list[Update]) -> None:
         """Own writes have new stamps."""
+
+    def superseded(self, writes: list[tuple[str, Entry]]) -> None:
+        """Own writes of long ago were not offered again."""
 
     def became_ready(self, how: str) -> None:
         """The map has the network's state."""
@@ -73,8 +75,9 @@ class Seat:
         self.peer = Peer(replica, self, self._now_ms)
         self._session: Session | None = None
         self._stream: MuxStream | None = None
-        self._syncing: Syncing | None = None
-        self._serving: set[Serving] = set()
+        random = connection.random
+        self._syncs = Syncs(self.peer, uri, connection.reactor, random)
+        self._watching = Watching(self.peer, connection.reactor, random, self._repair)
         self._release_call: IDelayedCall | None = None
         self._reopen_call: IDelayedCall | None = None
         self._send_call: IDelayedCall | None = None
@@ -109,7 +112,7 @@ class Seat:
                 call.cancel()
         self._release_call = self._reopen_call = self._send_call = None
         self._connection.detach(self)
-        self._end_syncs()
+        self._end_talk()
         stream, session = self._stream, self._session
         self._stream = None
         if session is not None and stream is not None:
@@ -161,7 +164,7 @@ class Seat:
     def stream_closed(self, error: StreamError | None) -> None:
         self._stream = None
         self.peer.lost()
-        self._end_syncs()
+        self._end_talk()
         if self._closed or self._session is None or not self._session.alive:
             return
         problem: RemoteError = error or StreamError("the relay closed the channel", "closed")
@@ -204,64 +207,38 @@ class Seat:
 
     def became_ready(self, how: str) -> None:
         self._reopens = 0
+        self._watching.start()
         self._listener.became_ready(how)
 
     def peers_changed(self, peers: int) -> None:
         self._listener.peers_changed(peers)
 
     def begin_sync(self, donor: str) -> None:
-        if self._syncing is not None:
-            self._syncing.stop()
         if self._session is not None:
-            client = f"{self.peer.id}.{int(self._connection.random() * 2**32):08x}"
-            self._syncing = Syncing(self, self._session, donor, client)
+            self._syncs.begin(self._session, donor)
 
     def serve(self, client: str) -> None:
-        if self._session is None or len(self._serving) >= MAX_SERVING:
-            return
-        self._serving.add(Serving(self, self._session, self.peer.id, client))
+        if self._session is not None:
+            self._syncs.serve(self._session, client)
 
-    # -- what the syncs tell ----------------------------------------------------------------------
+    def heard_digest(self, peer: str, digest: tuple[int, int]) -> None:
+        self._watching.heard(peer, digest)
 
-    def sync_done(self, syncing: Syncing) -> None:
-        """The conversation with the donor is at its end."""
-        if self._syncing is syncing:
-            self._syncing = None
-            self.peer.synced()
+    def superseded(self, writes: list[tuple[str, Entry]]) -> None:
+        self._listener.superseded(writes)
 
-    def sync_failed(self, syncing: Syncing, reason: str) -> None:
-        """The donor died, stalled or broke the protocol."""
-        if self._syncing is syncing:
-            self._syncing = None
-            self._log.warn(
-                "the donor {donor} of {uri} failed: {reason}",
-                donor=syncing.donor,
-                uri=self.uri,
-                reason=reason,
-            )
-            self.peer.sync_failed(syncing.donor)
+    def _repair(self, peer: str) -> None:
+        if self._session is not None and self._stream is not None:
+            self._syncs.begin(self._session, peer, repair=True)
 
-    def serving_ended(self, serving: Serving) -> None:
-        """A newcomer is served, or gone."""
-        self._serving.discard(serving)
+    @property
+    def divergences(self) -> int:
+        """How often this replica was found to differ from another, and was repaired."""
+        return self._syncs.repairs
 
-    def learned(self, updates: list[Update]) -> None:
-        """A newcomer brought news."""
-        if updates:
-            self._listener.updated(updates)
-            self.peer.learned(updates)
-
-    def call_later(self, seconds: float, call: Callable[[], Any]) -> IDelayedCall:
-        """For the syncs' timers."""
-        return self._reactor.callLater(seconds, call)
-
-    def _end_syncs(self) -> None:
-        if self._syncing is not None:
-            self._syncing.stop()
-            self._syncing = None
-        for serving in list(self._serving):
-            serving.stop()
-        self._serving.clear()
+    def _end_talk(self) -> None:
+        self._watching.stop()
+        self._syncs.stop()
 
     # -- entries from the future ------------------------------------------------------------------
 

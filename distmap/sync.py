@@ -36,6 +36,10 @@ SPLIT_DENSE_ABOVE: Final = 64
 """The same where over three quarters of the ranges differ: smaller ones would only cost time."""
 GATHER: Final = 2048
 """Ranges are compared together up to about so many entries (both sides together)."""
+FRESH_MS: Final = 5000
+"""An entry younger than this may be on its way: that a side lacks it tells of no divergence."""
+SLACK: Final = 10_000
+"""Entries that a donor may send over twice what it said it has: nobody is kept busy for ever."""
 
 
 class Newcomer:
@@ -43,20 +47,34 @@ class Newcomer:
 
     Args:
         replica: what it takes into and gives from.
+        synced_ms: when the replica was last in touch with the network; None if it never was.
+
+    Attributes:
+        done: the conversation is at its end.
+        outdated: it cannot go on: the donor may have collected tombstones that this replica has
+            not seen, so what it has from others may be what they have deleted since.
+        repaired: how many entries one side lacked, but for those that may have been on their way.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, synced_ms: int | None = None) -> None:
         self.done = False
+        self.outdated = False
+        self.repaired = 0
         self._replica = replica
+        self._fresh_ms = replica.clock.now_ms() - FRESH_MS
+        self._synced_ms = synced_ms
+        self._floor_ms = 0
+        self._budget = 0
         self._handlers: dict[int, Callable[[wire.Answer], list[Update]]] = {}
         self._greeted = False
         self._finishing = False
         self._next_id = 0
         # What is still to do: ranges to divide, ranges to compare and how many entries are there,
-        # ranges of which a part is compared and where to go on, keys to hand over.
+        # ranges of which a part is compared and where to go on, ranges and keys to hand over.
         self._to_split: list[str] = []
         self._to_compare: list[tuple[str, int]] = []
         self._begun: list[tuple[list[str], str]] = []
+        self._to_give: list[str] = []
         self._to_push: deque[str] = deque()
 
     def start(self) -> list[bytes]:
@@ -81,19 +99,25 @@ class Newcomer:
             if not self._finishing:
                 raise RemoteProtocolError("the donor was done too early")
             self.done = True
+            self._replica.floor_ms = max(self._replica.floor_ms, self._floor_ms)
             return [], merge_all(self._replica, answer.held)
         else:
             handler = self._handlers.pop(answer.id, None)
             if handler is None:
                 raise RemoteProtocolError("an answer to no question")
             updates = handler(answer)
-        return self._ask(), updates
+        return [] if self.outdated else self._ask(), updates
 
     def _receive_hello(self, hello: wire.Hello) -> None:
         wire.check_version(hello.version)
         if self._greeted:
             raise RemoteProtocolError("a second hello")
         self._greeted = True
+        if self._synced_ms is not None and hello.floor_ms > self._synced_ms:
+            self.outdated = True
+            return
+        self._floor_ms = hello.floor_ms
+        self._budget = 2 * hello.count + SLACK
         self._judge("", self._replica.digest(), (hello.count, hello.sum), SPLIT_ABOVE)
 
     def _judge(
@@ -105,7 +129,7 @@ class Newcomer:
         count = mine[0] + theirs[0]
         divisible = len(prefix) < HASH_DIGITS
         if theirs[0] == 0:
-            self._to_push += self._replica.tree.keys(prefix)
+            self._to_give.append(prefix)
         elif mine[0] == 0 and count > GATHER and divisible:
             # In parts, so that several chunks can be under way.
             self._to_compare += [(prefix + digit, count // len(DIGITS)) for digit in DIGITS]
@@ -129,7 +153,7 @@ class Newcomer:
 
     def _next_request(self) -> wire.Request | None:
         # Dividing comes last, and deepest ranges first: that bounds how much is still to do.
-        if self._to_push:
+        if self._to_push or self._to_give:
             return self._push()
         if self._begun:
             return self._compare(*self._begun.pop())
@@ -200,7 +224,11 @@ class Newcomer:
             rest = [prefix for prefix in prefixes if prefix >= after[: len(prefix)]]
             if rest:
                 self._begun.append((rest, after))
-        updates = merge_all(self._replica, answer.entries)
+        self._budget -= len(answer.entries)
+        if self._budget < 0:
+            raise RemoteProtocolError("many more entries than the donor said it has")
+        updates = merge_all(self._replica, answer.entries, trusted=True)
+        self.repaired += sum(update.entry.stamp.ms < self._fresh_ms for update in updates)
         # What the donor lacks is its to have, unless what it sent has just replaced that.
         replaced = {update.key for update in updates}
         for entry_hash in answer.missing:
@@ -216,11 +244,23 @@ class Newcomer:
         return wire.Push(self._expect(_receive_taken), wire.raw_list(texts))
 
     def _take_pushed(self) -> Iterator[tuple[str, Entry]]:
-        while self._to_push:
+        while self._to_push or self._to_give:
+            if not self._to_push:
+                self._give(self._to_give.pop())
+                continue
             key = self._to_push.popleft()
             entry = self._replica.entries.get(key)
             if entry is not None:
+                self.repaired += entry.stamp.ms < self._fresh_ms
                 yield key, entry
+
+    def _give(self, prefix: str) -> None:
+        """A range that the donor has nothing of: a large one is taken in parts."""
+        tree = self._replica.tree
+        if tree.summary(prefix)[0] > GATHER and len(prefix) < HASH_DIGITS:
+            self._to_give += [prefix + digit for digit in DIGITS]
+        else:
+            self._to_push += tree.keys(prefix)
 
 
 def _receive_taken(answer: wire.Answer) -> list[Update]:

@@ -22,8 +22,11 @@ Reply: TypeAlias = tuple[list[bytes], list[Update]]
 """Messages to send, and what changed in the replica."""
 
 
-def merge_all(replica: Replica, texts: Iterable[Raw]) -> list[Update]:
-    """Merges entries from another peer; one that no map can hold is left out, the rest is taken."""
+def merge_all(replica: Replica, texts: Iterable[Raw], *, trusted: bool = False) -> list[Update]:
+    """Merges entries from another peer; one that no map can hold is left out, the rest is taken.
+
+    `trusted` is that of :meth:`Replica.merge`.
+    """
     updates = []
     for text in texts:
         try:
@@ -31,7 +34,7 @@ def merge_all(replica: Replica, texts: Iterable[Raw]) -> list[Update]:
         except RemoteProtocolError:
             replica.refused += 1
             continue
-        update = replica.merge(key, entry)
+        update = replica.merge(key, entry, trusted=trusted)
         if update is not None:
             updates.append(update)
     return updates
@@ -47,6 +50,7 @@ class Donor:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self.greeted = False
+        self._trusted = False
         self.done = False
 
     def receive(self, text: bytes | Raw) -> Reply:
@@ -63,11 +67,13 @@ class Donor:
         if isinstance(request, wire.Hello):
             wire.check_version(request.version)
             self.greeted = True
+            # It has forgotten at least the same tombstones: what it has was not deleted.
+            self._trusted = request.floor_ms >= self._replica.floor_ms
             return [encode_hello(self._replica)], []
         if not self.greeted:
             raise RemoteProtocolError("a sync begins with hello")
         if isinstance(request, wire.Push):
-            updates = merge_all(self._replica, request.entries)
+            updates = merge_all(self._replica, request.entries, trusted=self._trusted)
             return [wire.encode(wire.Taken(request.id))], updates
         return [wire.encode(self._answer(request))], []
 
@@ -79,7 +85,7 @@ class Donor:
         if isinstance(request, wire.AskEntries):
             return self._entries(request)
         self.done = True
-        held = sorted(replica.held.items(), key=lambda item: item[1].stamp)
+        held = sorted(replica.held, key=lambda item: item[1].stamp)
         return wire.Done(wire.raw_list(cut(iter(held))))
 
     def _entries(self, request: wire.AskEntries) -> wire.Entries:
@@ -112,7 +118,7 @@ class Donor:
 def encode_hello(replica: Replica) -> bytes:
     """The message that opens the conversation, from either side."""
     count, total = replica.digest()
-    return wire.encode(wire.Hello(wire.VERSION, count, total))
+    return wire.encode(wire.Hello(wire.VERSION, count, total, replica.floor_ms))
 
 
 def cut(items: Iterator[tuple[str, Entry]]) -> list[bytes]:

@@ -46,6 +46,7 @@ class Hello(_Message, tag="hello"):
     version: _Version
     count: _Count
     sum: _Count
+    floor_ms: _Count = 0
 
 
 class AskSums(_Message, tag="ask-sums"):

@@ -18,7 +18,7 @@ from distmap.sync import Donor, Newcomer
 
 STALL_SECONDS: Final = 10.0
 """A donor that says nothing for so long is replaced; a newcomer likewise is left."""
-FOLD_KEYS: Final = 2000
+FOLD_KEYS: Final = 1000
 """Keys that are hashed in one turn of the reactor before a sync begins."""
 
 
@@ -26,12 +26,21 @@ class Party(Protocol):
     """What the two sides of a sync need of their map."""
 
     uri: str
-    replica: Replica
+
+    @property
+    def replica(self) -> Replica:
+        """The map's entries."""
 
     def call_later(self, seconds: float, call: Callable[[], Any]) -> IDelayedCall:
         """A timer."""
 
-    def updated(self, updates: list[Update]) -> None:
+    def new_conversation(self) -> Newcomer:
+        """This peer's part as a newcomer."""
+
+    def discard(self) -> Newcomer:
+        """The same, after all that this replica has from others was discarded."""
+
+    def merged(self, updates: list[Update]) -> None:
         """The donor's entries took their place."""
 
     def learned(self, updates: list[Update]) -> None:
@@ -105,7 +114,11 @@ class _Conversation:
         try:
             self._step()
         except (RemoteError, LocalProtocolError) as error:
-            self._fail(str(error))
+            stream, self._stream = self._stream, None
+            if not self._stopped:
+                self._fail(str(error))
+            if stream is not None:
+                self._session.error(stream, str(error), error.code)
             return
         if self._inbox and not self._stopped:
             self._turn = self._party.call_later(0, self._take_turn)
@@ -137,7 +150,7 @@ class Syncing(_Conversation):
 
     def __init__(self, party: Party, session: Session, donor: str, client: str) -> None:
         self.donor = donor
-        self._newcomer = Newcomer(party.replica)
+        self._newcomer = party.new_conversation()
         self._started = False
         super().__init__(party, session, f"{party.uri}/proxy/client/{donor}/{client}")
 
@@ -147,12 +160,19 @@ class Syncing(_Conversation):
             self._send(self._newcomer.start())
         if self._inbox:
             messages, updates = self._newcomer.receive(self._inbox.popleft())
-            if updates:
-                self._party.updated(updates)
+            self._party.merged(updates)
             self._send(messages)
+        if self._newcomer.outdated:
+            self._newcomer = self._party.discard()
+            self._send(self._newcomer.start())
         if self._newcomer.done:
             self.stop()
             self._party.sync_done(self)
+
+    @property
+    def repaired(self) -> int:
+        """See :class:`Newcomer`."""
+        return self._newcomer.repaired
 
     def _fail(self, reason: str) -> None:
         self.stop()
@@ -185,3 +205,18 @@ class Serving(_Conversation):
     def _fail(self, reason: str) -> None:
         self.stop()
         self._party.serving_ended(self)
+
+
+class Refusing(_Conversation):
+    """This peer as a donor that serves as many as it can already."""
+
+    def __init__(self, party: Party, session: Session, member: str, client: str) -> None:
+        route = f"{party.uri}/proxy/server/{member}/client/{client}/{client}"
+        super().__init__(party, session, route)
+
+    def _step(self) -> None:
+        if self._stream is not None:
+            self._session.error(self._stream, "this donor serves enough newcomers", "busy")
+
+    def _fail(self, reason: str) -> None:
+        self.stop()

@@ -26,6 +26,7 @@ from zope.interface import implementer
 
 from distmap.connection import Attempt, Connection, IConnector
 from distmap.errors import CannotConnect, ConnectionLost, ConnectionProblem
+from distmap.lww import RETENTION_MS
 from distmap.map import DEFAULT_URI, DistributedMap
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
@@ -172,6 +173,7 @@ class Network:
         seed: of what is random: jitter and ids.
         delay_seconds: how long each message is under way.
         options: of the relay.
+        retention_seconds: how long the maps keep tombstones.
 
     Attributes:
         clock: advance it for what takes time, such as reconnecting.
@@ -185,6 +187,7 @@ class Network:
         seed: int = 0,
         delay_seconds: float = 0.0,
         options: RelayOptions | None = None,
+        retention_seconds: float = RETENTION_MS / 1000,
     ) -> None:
         if clock is None:
             clock = Clock()
@@ -193,6 +196,7 @@ class Network:
         self.delay_seconds = delay_seconds
         self.relay: RelayServer | None = None
         self._options = options or RelayOptions()
+        self._retention_seconds = retention_seconds
         self._random = Random(seed)
         self._connectors: dict[Connection, _MemoryConnector] = {}
         self.start_relay()
@@ -202,7 +206,12 @@ class Network:
     def connect(self) -> Connection:
         """A new connection to the relay, as from :func:`distmap.connect`."""
         connector = _MemoryConnector(self)
-        connection = Connection(self.clock, connector, Random(self._random.random()).random)
+        connection = Connection(
+            self.clock,
+            connector,
+            Random(self._random.random()).random,
+            retention_seconds=self._retention_seconds,
+        )
         self._connectors[connection] = connector
         return connection
 

@@ -182,13 +182,13 @@ class PayloadTests(HubTestCase):
         self.hub.receive(one, b'{"n":1}')
         self.hub.receive(one, b'{"n":2}')
         self.net.flush()
-        self.assertEqual(self.net.got(one), [["ack", 2]])
+        self.assertEqual(self.net.got(one), [["ack", 2, 5000.0]])
         self.assertEqual(self.net.got(two), [{"n": 1}, {"n": 2}])
         self.hub.receive(one, b'{"n":3}')
         self.hub.receive(two, b'{"n":4}')
         self.net.flush()
-        self.assertEqual(self.net.got(one), [{"n": 4}, ["ack", 3]], "cumulative")
-        self.assertEqual(self.net.got(two), [{"n": 3}, ["ack", 1]])
+        self.assertEqual(self.net.got(one), [{"n": 4}, ["ack", 3, 5000.0]], "cumulative")
+        self.assertEqual(self.net.got(two), [{"n": 3}, ["ack", 1, 5000.0]])
         self.assertEqual(self.net.got(three), [{"n": n} for n in (1, 2, 3, 4)])
 
     def test_messages_for_the_relay_are_not_counted(self) -> None:
@@ -196,7 +196,7 @@ class PayloadTests(HubTestCase):
         self.hub.receive(one, b'["time",1]')
         self.hub.receive(one, b"{}")
         self.net.flush()
-        self.assertEqual(self.net.got(one), [["time", 1, 5000.0], ["ack", 1]])
+        self.assertEqual(self.net.got(one), [["time", 1, 5000.0], ["ack", 1, 5000.0]])
 
     def test_no_member_forges_a_message_of_the_relay(self) -> None:
         plain = self.net.join(plain=True)

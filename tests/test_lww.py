@@ -14,13 +14,15 @@ from distmap import values
 from distmap.clock import MAX_AHEAD_MS, MAX_COUNTER, Stamp
 from distmap.entries import Entry, decode_entry, encode_entry, entry_hash, wins
 from distmap.errors import InvalidKey, InvalidType, InvalidValue
-from distmap.lww import MAX_HELD, Replica, Update
+from distmap.holding import MAX_HELD, MAX_HELD_PER_WRITER
+from distmap.lww import Replica, Update
 from tests.support.replicas import (
     NOW_MS,
     SETTINGS,
     Wall,
     best_of,
     check_replica,
+    held_by,
     keyed_entries,
     new_replica,
     some_values,
@@ -71,10 +73,10 @@ class Vectors(TestCase):
                 for text in order:
                     replica.merge(*decode_entry(text.encode()))
                 for found, wanted in (
-                    (replica.entries, case["kept"]),
+                    (replica.entries.items(), case["kept"]),
                     (replica.held, case["held"]),
                 ):
-                    sent = sorted(encode_entry(*each).decode() for each in found.items())
+                    sent = sorted(encode_entry(*each).decode() for each in found)
                     self.assertEqual(sent, wanted, case["name"])
                 self.assertEqual(replica.live, case["live"], case["name"])
                 self.assertEqual(list(replica.digest()), case["digest"], case["name"])
@@ -299,7 +301,7 @@ class Held(TestCase):
         entry = set_at(NOW_MS + MAX_AHEAD_MS + 10)
         self.assertIsNone(self.replica.release_in_ms())
         self.assertIsNone(self.replica.merge("a", entry))
-        self.assertEqual((self.replica.entries, self.replica.held), ({}, {"a": entry}))
+        self.assertEqual((self.replica.entries, list(self.replica.held)), ({}, [("a", entry)]))
         self.assertEqual(self.replica.digest(), (0, 0))
         self.assertEqual(self.replica.release_in_ms(), 10)
         self.wall.ms += 9
@@ -308,7 +310,7 @@ class Held(TestCase):
         self.wall.ms += 1
         self.assertEqual(self.replica.release_in_ms(), 0)
         self.assertEqual(self.replica.release(), [Update("a", entry, None)])
-        self.assertEqual((self.replica.entries, self.replica.held), ({"a": entry}, {}))
+        self.assertEqual((self.replica.entries, list(self.replica.held)), ({"a": entry}, []))
         self.assertIsNone(self.replica.release_in_ms())
 
     def test_do_not_move_the_clock(self) -> None:
@@ -317,14 +319,14 @@ class Held(TestCase):
 
     def test_at_the_bound_nothing_waits(self) -> None:
         self.assertIsNotNone(self.replica.merge("a", set_at(NOW_MS + MAX_AHEAD_MS)))
-        self.assertEqual(self.replica.held, {})
+        self.assertEqual(len(self.replica.held), 0)
 
     def test_a_held_entry_that_lost_meanwhile(self) -> None:
         self.replica.merge("a", set_at(NOW_MS + HOUR_MS))
         self.wall.ms += 2 * HOUR_MS
         written = self.replica.set("a", 2).entry
         self.assertEqual(self.replica.release(), [])
-        self.assertEqual((self.replica.entries, self.replica.held), ({"a": written}, {}))
+        self.assertEqual((self.replica.entries, list(self.replica.held)), ({"a": written}, []))
 
     def test_a_held_tombstone(self) -> None:
         self.replica.set("a", 1)
@@ -338,7 +340,8 @@ class Held(TestCase):
         order = list(range(MAX_HELD))
         Random(1).shuffle(order)
         for n in order:
-            self.replica.merge(f"k{n}", set_at(NOW_MS + HOUR_MS + n))
+            writer = f"w{n // MAX_HELD_PER_WRITER}"
+            self.replica.merge(f"k{n}", set_at(NOW_MS + HOUR_MS + n, writer=writer))
         self.assertEqual(len(self.replica.held), MAX_HELD)
         self.wall.ms += 2 * HOUR_MS
         self.assertEqual(len(self.replica.release()), MAX_HELD)
@@ -348,8 +351,10 @@ class Held(TestCase):
         order = list(range(MAX_HELD + 50))
         Random(2).shuffle(order)
         for n in order:
-            self.replica.merge(f"k{n}", set_at(NOW_MS + HOUR_MS + n))
-        self.assertEqual(set(self.replica.held), {f"k{n}" for n in range(MAX_HELD)})
+            writer = f"w{n % 20}"
+            self.replica.merge(f"k{n}", set_at(NOW_MS + HOUR_MS + n, writer=writer))
+        kept = {key for key, _ in self.replica.held}
+        self.assertEqual(kept, {f"k{n}" for n in range(MAX_HELD)})
 
     @SETTINGS
     @given(timed_entries, st.randoms(use_true_random=False))
@@ -362,7 +367,7 @@ class Held(TestCase):
                 replica.merge(key, entry)
         first, second = replicas
         self.assertEqual(first.entries, second.entries)
-        self.assertEqual(first.held, second.held)
+        self.assertEqual(held_by(first.held), held_by(second.held))
         due = [(key, e) for key, e in found if e.stamp.ms <= at_ms + MAX_AHEAD_MS]
         self.assertEqual(first.entries, best_of(due))
 
@@ -386,7 +391,7 @@ class Held(TestCase):
             replicas.append(replica)
         for replica in replicas:
             self.assertEqual(replica.entries, best_of(found))
-            self.assertEqual(replica.held, {})
+            self.assertEqual(len(replica.held), 0)
             check_replica(replica)
         self.assertEqual(replicas[0].digest(), replicas[1].digest())
 
@@ -409,7 +414,7 @@ class Restamp(TestCase):
         for update in updates:
             self.assertIs(replica.entries[update.key], update.entry)
             self.assertIsNotNone(other.merge(update.key, update.entry))
-        self.assertEqual(other.held, {})
+        self.assertEqual(len(other.held), 0)
         self.assertEqual(other.entries, replica.entries)
         self.assertEqual(replica.live, 2)
         self.assertEqual(replica.digest(), other.digest())
@@ -420,6 +425,191 @@ class Restamp(TestCase):
         replica.merge("a", set_at(NOW_MS)._replace(extras=b'{"x":1}'))
         (update,) = replica.restamp(["a"])
         self.assertEqual(update.entry, (replica.entries["a"].stamp, b"1", b'{"x":1}'))
+
+
+class Tombstones(TestCase):
+    """Tombstones are kept for the retention, and then forgotten by all at the same moment."""
+
+    RETENTION_MS = 720_000  # in steps of a second
+
+    def setUp(self) -> None:
+        self.wall = Wall()
+
+    def replica(self, writer: str = "me", skew_ms: int = 0) -> Replica:
+        replica = new_replica(writer, Wall(), retention_ms=self.RETENTION_MS)
+        replica.clock._wall_ms = lambda: self.wall.ms + skew_ms
+        return replica
+
+    def gone(self, ms: int) -> Entry:
+        return Entry(Stamp(ms, 0, "w"), None)
+
+    def test_are_forgotten_after_the_retention(self) -> None:
+        replica = self.replica()
+        replica.set("a", 1)
+        replica.delete("a")
+        self.wall.ms += self.RETENTION_MS
+        self.assertTrue(replica.collect(10))
+        self.assertEqual(replica.digest()[0], 1)
+        self.wall.ms += 1001
+        self.assertTrue(replica.collect(10))
+        self.assertEqual((replica.entries, replica.digest()), ({}, (0, 0)))
+        self.assertEqual(replica.floor_ms, NOW_MS + 1)
+        self.assertEqual(replica._oldest, [])
+
+    def test_by_all_in_the_same_step(self) -> None:
+        """Clocks that differ a little do not make digests differ, but at the turn of a step."""
+        replicas = [self.replica(f"r{n}", skew_ms=n) for n in range(3)]
+        for n in range(100):
+            for replica in replicas:
+                replica.merge(f"k{n}", self.gone(NOW_MS - 37 * n))
+        sizes = set()
+        for _ in range(60):
+            self.wall.ms += 100
+            now_ms = self.wall.ms + self.RETENTION_MS - 4000
+            for replica, skew_ms in zip(replicas, range(3), strict=True):
+                replica.clock._wall_ms = Wall(now_ms + skew_ms)
+            if now_ms % 1000 < 990:
+                digests = {replica.digest() for replica in replicas}
+                self.assertEqual(len(digests), 1)
+                self.assertEqual(len({replica.floor_ms for replica in replicas}), 1)
+                sizes.add(digests.pop()[0])
+        self.assertGreater(len(sizes), 3)
+        self.assertIn(0, sizes)
+
+    def test_a_little_at_a_time(self) -> None:
+        replica = self.replica()
+        for n in range(10):
+            replica.merge(f"k{n}", self.gone(NOW_MS + n))
+        self.wall.ms += 2 * self.RETENTION_MS
+        self.assertFalse(replica.collect(4))
+        self.assertEqual(len(replica.entries), 6)
+        self.assertEqual(replica.floor_ms, NOW_MS + 4)
+        self.assertFalse(replica.fold(5))
+        self.assertFalse(replica.fold(5))
+        self.assertEqual(replica.entries, {})
+        while not replica.fold(5):
+            pass
+        self.assertEqual(replica.digest(), (0, 0))
+
+    def test_memory_is_bounded_by_what_is_there(self) -> None:
+        """The same keys set and deleted for ever."""
+        replica = self.replica()
+        for n in range(30_000):
+            key = f"k{n % 50}"
+            replica.set(key, n)
+            replica.delete(key)
+            self.wall.ms += 7
+            if n % 5000 == 0:
+                replica.fold(10_000)
+            self.assertLessEqual(len(replica._oldest), 2 * 50 + 1001)
+        self.assertEqual((len(replica.entries), len(replica._tombstones)), (50, 50))
+        self.assertLessEqual(len(replica._stale), 50)
+        for n in range(50):
+            replica.set(f"k{n}", n)
+        self.assertEqual(replica._tombstones, {})
+        self.wall.ms += 2 * self.RETENTION_MS
+        self.assertEqual(replica.digest()[0], 50)
+        self.assertEqual((replica._oldest, replica.floor_ms), ([], 0), "none was forgotten")
+
+    def test_new_keys_for_ever(self) -> None:
+        """Keys that are deleted leave nothing behind, once their time is over."""
+        replica = self.replica()
+        for n in range(20_000):
+            replica.set(f"k{n}", n)
+            replica.delete(f"k{n}")
+            self.wall.ms += self.RETENTION_MS // 1000
+            if n % 10 == 0:
+                while not replica.fold(100):
+                    pass
+                self.assertLessEqual(len(replica.entries), 1012)
+        self.assertLessEqual(len(replica._oldest), 2 * len(replica._tombstones) + 1000)
+        replica.digest()
+        check_replica(replica)
+
+    def test_the_floor_rises_by_what_was_forgotten(self) -> None:
+        replica = self.replica()
+        replica.set("live", 1)
+        replica.merge("a", self.gone(NOW_MS - 500))
+        replica.merge("b", self.gone(NOW_MS - 900))
+        self.wall.ms += 10 * self.RETENTION_MS
+        replica.digest()
+        self.assertEqual(replica.floor_ms, NOW_MS - 499)
+        self.wall.ms += 10 * self.RETENTION_MS
+        replica.digest()
+        self.assertEqual(replica.floor_ms, NOW_MS - 499, "nothing more was")
+        self.assertEqual(list(replica.entries), ["live"])
+
+    def test_what_the_floor_forbids_is_refused(self) -> None:
+        replica = self.replica()
+        replica.merge("known", set_at(NOW_MS - 5000))
+        replica.merge("a", self.gone(NOW_MS - 100))
+        self.wall.ms += 2 * self.RETENTION_MS
+        replica.digest()
+        self.assertIsNone(replica.merge("a", set_at(NOW_MS - 1000)))
+        self.assertIsNone(replica.merge("b", set_at(NOW_MS - 100)))
+        self.assertEqual(replica.refused, 2)
+        self.assertIsNone(replica.merge("c", self.gone(NOW_MS - 1000)))
+        self.assertIsNone(replica.merge("c", self.gone(NOW_MS - 1000), trusted=True))
+        self.assertEqual(replica.refused, 2, "a tombstone of what is gone is no loss")
+        self.assertIsNotNone(replica.merge("b", set_at(NOW_MS - 99)), "at the floor")
+        self.assertIsNotNone(replica.merge("known", set_at(NOW_MS - 4000)), "newer than what is")
+        self.assertIsNotNone(replica.merge("d", set_at(NOW_MS - 9000), trusted=True))
+        check_replica(replica)
+
+    def test_clear_keeps_the_floor_and_what_is_held(self) -> None:
+        replica = self.replica()
+        replica.merge("a", self.gone(NOW_MS))
+        self.wall.ms += 2 * self.RETENTION_MS
+        replica.digest()
+        replica.set("b", 1)
+        replica.merge("c", set_at(NOW_MS + 3 * self.RETENTION_MS + HOUR_MS))
+        replica.clear()
+        self.assertEqual((replica.entries, replica.live, replica.digest()), ({}, 0, (0, 0)))
+        self.assertEqual((replica.floor_ms, len(replica.held)), (NOW_MS + 1, 1))
+
+    @SETTINGS
+    @given(st.lists(st.tuples(keyed_entries, st.integers(0, 3), st.integers(0, 6)), max_size=40))
+    def test_like_a_plain_model(self, steps: list[tuple[tuple[str, Entry], int, int]]) -> None:
+        """Whatever is forgotten when, live values are those of who forgets nothing."""
+        wall = Wall(NOW_MS + 3)
+        forgets = new_replica(wall=wall, retention_ms=4)
+        for (key, entry), step, most in steps:
+            before = forgets.entries.get(key)
+            update = forgets.merge(key, entry)
+            if update is None and wins(key, entry, before):
+                self.assertLess(entry.stamp.ms, forgets.floor_ms)
+            wall.ms += step
+            forgets.fold(most)
+            for old in forgets.entries.values():
+                if old.value is None:
+                    self.assertIn(old.stamp.ms, forgets._tombstones.values())
+        forgets.digest()
+        for entry in forgets.entries.values():
+            if entry.value is None:
+                self.assertGreaterEqual(entry.stamp.ms, wall.ms - 4)
+        check_replica(forgets)
+
+
+class Again(TestCase):
+    """What a wrong clock had let in is held after all."""
+
+    def test_hold_again(self) -> None:
+        wall = Wall(NOW_MS + HOUR_MS)
+        replica = new_replica(wall=wall)
+        near, far = set_at(NOW_MS), set_at(NOW_MS + HOUR_MS)
+        replica.merge("near", near)
+        replica.merge("far", far)
+        replica.merge("gone", Entry(Stamp(NOW_MS + HOUR_MS, 0, "w"), None))
+        self.assertTrue(replica.clock.correct(-HOUR_MS))
+        self.assertEqual({key for key, _ in replica.hold_again()}, {"far", "gone"})
+        self.assertEqual((replica.entries, replica.live), ({"near": near}, 1))
+        self.assertEqual({key for key, _ in replica.held}, {"far", "gone"})
+        self.assertEqual(replica.hold_again(), [])
+        check_replica(replica)
+        wall.ms += HOUR_MS
+        self.assertEqual(len(replica.release()), 2)
+        self.assertEqual(replica.entries["far"], far)
+        check_replica(replica)
 
 
 class Fold(TestCase):

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, inlineCallbacks
 
 from distmap import Change, DistributedMap, errors
+from distmap.entries import encode_entry
 from distmap.map import LARGEST_VALUE_BYTES
 from distmap.testing import Network
 from distmap.values import MAX_KEY_BYTES
@@ -401,3 +402,78 @@ class Bounds(NetworkTestCase):
         for bound in (0, LARGEST_VALUE_BYTES + 1):
             with self.assertRaises(errors.InvalidValue):
                 DistributedMap(connection, "/large", max_value_bytes=bound)
+
+
+class Retention(NetworkTestCase):
+    """Deletes are forgotten in time, and nothing else is."""
+
+    SECONDS = 60.0
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.network = Network(retention_seconds=self.SECONDS)
+
+    def test_churn_of_the_same_keys(self) -> None:
+        maps = self.open(3)
+        for at in range(1200):
+            key = f"k{at % 20}"
+            if key in maps[at % 3]:
+                del maps[at % 3][key]
+            else:
+                maps[at % 3][key] = at
+            self.network.settle(0.25)
+            for each in maps:
+                self.assertLessEqual(len(each._replica.entries), 20)
+                self.assertLessEqual(len(each._replica._oldest), 1040)
+        self.network.settle(2 * self.SECONDS)
+        live = dict(maps[0])
+        self.assert_equal_maps(maps, live)
+        self.assertEqual([len(each._replica.entries) for each in maps], [len(live)] * 3)
+        self.assertEqual([each.refused for each in maps], [0] * 3)
+        self.assertEqual([each.divergences for each in maps], [0] * 3)
+
+    def test_a_newcomer_takes_what_is_older_than_the_floor(self) -> None:
+        (mine,) = self.open(1)
+        mine["old"] = 1
+        mine["gone"] = 1
+        self.network.settle(1)
+        del mine["gone"]
+        self.network.settle(3 * self.SECONDS)
+        self.assertGreater(mine._replica.floor_ms, mine._replica.entries["old"].stamp.ms)
+        late = self.network.open("/fruits")
+        self.network.settle(1)
+        self.assert_equal_maps([mine, late], {"old": 1})
+        self.assertEqual(late._replica.floor_ms, mine._replica.floor_ms)
+
+    def test_an_old_holder_returns_to_a_fresh_peer(self) -> None:
+        """Who starts alone has forgotten nothing, so it takes all that others bring."""
+        (holder,) = self.open(1)
+        holder.update({f"k{at}": at for at in range(50)})
+        self.network.settle(1)
+        holder["gone"] = 1
+        del holder["gone"]
+        self.network.settle(3 * self.SECONDS)
+        self.assertGreater(holder._replica.floor_ms, 0)
+        self.network.stop_relay()
+        self.network.start_relay()
+        fresh = self.network.open("/fruits")
+        self.network.settle(0)
+        self.assertEqual(fresh.synced, "alone")
+        fresh["own"] = 1
+        self.network.settle(20)
+        self.assertEqual(holder.status, "ready")
+        self.assert_equal_maps([holder, fresh], {**{f"k{at}": at for at in range(50)}, "own": 1})
+        self.assertEqual((holder.refused, fresh.refused), (0, 0))
+
+    def test_an_old_entry_of_nobody_knows_where_is_refused(self) -> None:
+        one, two = self.open(2)
+        one["gone"] = 1
+        self.network.settle(1)
+        stale = one._replica.entries["gone"]
+        del one["gone"]
+        self.network.settle(3 * self.SECONDS)
+        for each in (one, two):
+            each._seat.peer.receive(encode_entry("gone", stale))
+        self.network.settle(30)
+        self.assert_equal_maps([one, two], {})
+        self.assertEqual((one.refused, two.refused), (1, 1))

@@ -75,7 +75,7 @@ class Messages(TestCase):
         hello = self.request(
             event="hello", version=[1, 7], count=1, sum=2, floor_ms=3, cursor=["a", 1, 2], x=None
         )
-        self.assertEqual(same(hello), same(wire.Hello((1, 7), 1, 2)))
+        self.assertEqual(same(hello), same(wire.Hello((1, 7), 1, 2, 3)))
         asked = self.request(event="ask-sums", id=1, prefixes=[], x={"y": 1})
         self.assertEqual(same(asked), same(wire.AskSums(1, [])))
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, cast
+
+from twisted.logger import ILogObserver, LogEvent, Logger
 
 from distmap import DistributedMap
+from distmap import sync_wire as wire
 from distmap.switchboard import OPEN
+from distmap.sync import Donor, Newcomer
 from distmap.syncing import STALL_SECONDS, Serving
+from distmap.syncs import Syncs
 from tests.support.memory import NetworkTestCase
 
 
@@ -17,7 +23,7 @@ class SyncingTest(NetworkTestCase):
         self.network.settle()
 
     def serving(self, shared: DistributedMap) -> set[Serving]:
-        return shared._seat._serving
+        return shared._seat._syncs.serving
 
     def test_large_map_in_chunks(self) -> None:
         (mine,) = self.open(1)
@@ -100,7 +106,7 @@ class SyncingTest(NetworkTestCase):
         original = Serving._step
 
         def step(serving: Any) -> None:
-            lie(serving) if serving._party is one._seat else original(serving)
+            lie(serving) if serving._party is one._seat._syncs else original(serving)
 
         self.patch(Serving, "_step", step)
         newcomers = [self.network.open("/fruits") for _ in range(4)]
@@ -135,6 +141,183 @@ class SyncingTest(NetworkTestCase):
 
     def test_the_text_that_opens_a_joined_stream(self) -> None:
         self.assertEqual(OPEN, b'"[stream-server]:open"')
+
+
+class VersionsTest(NetworkTestCase):
+    """Peers of other versions of the sync protocol, with real peers on the other side."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.warnings: list[LogEvent] = []
+        self.patch(Syncs, "_log", Logger(observer=cast(ILogObserver, self.warnings.append)))
+
+    def hello_of(self, version: list[int], **more: Any) -> None:
+        """From now on, hellos of newcomers look so."""
+        start = Newcomer.start
+
+        def other(newcomer: Newcomer) -> list[bytes]:
+            (text,) = start(newcomer)
+            return [json.dumps({**json.loads(text), "version": version, **more}).encode()]
+
+        self.patch(Newcomer, "start", other)
+
+    def test_another_major_version_is_refused_on_both_sides(self) -> None:
+        (mine,) = self.open(1)
+        mine["a"] = 1
+        self.network.settle()
+        refused: list[str] = []
+        fail = Serving._fail
+
+        def failed(serving: Serving, reason: str) -> None:
+            refused.append(reason)
+            fail(serving, reason)
+
+        self.patch(Serving, "_fail", failed)
+        self.hello_of([2, 0])
+        newcomer = self.network.open("/fruits")
+        self.network.settle(1)
+        # The donor says why, the newcomer hears it; then it has tried all, and is alone.
+        wanted = "the other side speaks version 2.0 of the sync protocol, this one 1.0"
+        self.assertEqual(refused, [wanted])
+        self.assertIn(wanted, [event.get("reason") for event in self.warnings])
+        self.assertEqual((newcomer.status, newcomer.synced), ("ready", "alone"))
+
+    def test_a_donor_of_another_major_version(self) -> None:
+        (mine,) = self.open(1)
+        mine["a"] = 1
+        self.network.settle()
+        receive = Donor.receive
+
+        def answer(donor: Donor, text: Any) -> Any:
+            if b'"hello"' in bytes(text):
+                donor.greeted = True
+                hello = wire.Hello((3, 1), *donor._replica.digest())
+                return [wire.encode(hello)], []
+            return receive(donor, text)
+
+        self.patch(Donor, "receive", answer)
+        newcomer = self.network.open("/fruits")
+        self.network.settle(1)
+        self.assertEqual((newcomer.status, newcomer.synced), ("ready", "alone"))
+        wanted = "the other side speaks version 3.1 of the sync protocol, this one 1.0"
+        self.assertIn(wanted, [event.get("reason") for event in self.warnings])
+
+    def test_another_minor_version_and_unknown_fields(self) -> None:
+        (mine,) = self.open(1)
+        mine["a"] = 1
+        self.network.settle()
+        for version in ([1, 9], [1, 0]):
+            self.hello_of(version, cursor=["x", 1, 2], later={"a": [1]})
+            newcomer = self.network.open("/fruits")
+            self.network.settle(1)
+            self.assertEqual((newcomer.status, newcomer.synced), ("ready", "peer"))
+            self.assertEqual(dict(newcomer), {"a": 1})
+        self.assertEqual(self.warnings, [])
+
+
+class BadDonorsTest(NetworkTestCase):
+    """Donors that answer late, twice, wrong or without end: each newcomer gets all from another."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one, self.two = self.open(2)
+        self.one.update({f"key{at}": "x" * 60 for at in range(2000)})
+        self.network.settle(1)
+        self.bad: Any = None
+
+    def spoil(self, spoiled: Any) -> None:
+        """The first donor asked sends `spoiled(text)` for each of its answers."""
+        send = Serving._send
+
+        def sending(serving: Any, messages: list[bytes]) -> None:
+            self.bad = self.bad or serving._party
+            if serving._party is self.bad:
+                messages = [each for text in messages for each in spoiled(text)]
+            send(serving, messages)
+
+        self.patch(Serving, "_send", sending)
+
+    def joins(self, seconds: float = 2.0) -> DistributedMap:
+        newcomer = self.network.open("/fruits")
+        self.network.settle(seconds)
+        self.assertEqual((newcomer.status, newcomer.synced), ("ready", "peer"))
+        self.assertEqual(dict(newcomer), dict(self.one))
+        self.assertEqual(dict(self.two), dict(self.one))
+        return newcomer
+
+    def test_twice(self) -> None:
+        self.spoil(lambda text: [text, text])
+        self.joins()
+
+    def test_wrong(self) -> None:
+        for wrong in (b"", b"{}", b'{"event":"taken","id":1}', b'{"event":"done"}'):
+            with self.subTest(wrong):
+                self.bad = None
+                self.spoil(lambda text, wrong=wrong: [text if b"hello" in text else wrong])
+                self.joins()
+
+    def test_late(self) -> None:
+        """Answers that come after the newcomer has gone to another are for nobody."""
+        late: list[Any] = []
+        send = Serving._send
+
+        def sending(serving: Any, messages: list[bytes]) -> None:
+            self.bad = self.bad or serving._party
+            if serving._party is self.bad:
+                late.append((serving, messages))
+            else:
+                send(serving, messages)
+
+        self.patch(Serving, "_send", sending)
+        newcomer = self.joins(STALL_SECONDS + 2)
+        for serving, messages in late:
+            send(serving, messages)
+        self.network.settle(1)
+        self.assertEqual(dict(newcomer), dict(self.one))
+
+    def test_without_end(self) -> None:
+        """It makes up entries and never comes to the last chunk."""
+        made = 0
+
+        def endless(text: bytes) -> list[bytes]:
+            nonlocal made
+            answer = wire.decode_answer(text)
+            if not isinstance(answer, wire.Entries):
+                return [text]
+            texts = []
+            for _ in range(500):
+                made += 1
+                texts.append(b'{"event":"delete","key":"m%d","stamp":[1,0,"w"]}' % made)
+            position = f"{min(made, 0xFFFFF):013x}"
+            return [wire.encode(wire.Entries(answer.id, wire.raw_list(texts), position, []))]
+
+        self.spoil(endless)
+        newcomer = self.network.open("/fruits")
+        self.network.settle(2)
+        self.assertEqual(newcomer.status, "ready")
+        self.assertEqual(dict(newcomer), dict(self.one))
+        self.assertLess(made, 30_000)
+
+    def test_a_poisoned_answer_adds_and_never_takes(self) -> None:
+        """What it makes up is there, as from any peer; what others have is not hurt."""
+
+        def poison(text: bytes) -> list[bytes]:
+            answer = wire.decode_answer(text)
+            if isinstance(answer, wire.Entries):
+                made_up = [
+                    b'{"event":"delete","key":"key1","stamp":[1,0,"w"]}',
+                    b'{"event":"set","key":"made up","value":1,"stamp":[1,0,"w"]}',
+                ]
+                answer.entries = wire.raw_list(made_up)
+                answer.missing, answer.next = [], None
+                return [wire.encode(answer)]
+            return [text]
+
+        self.spoil(poison)
+        newcomer = self.network.open("/fruits")
+        self.network.settle(60)
+        wanted = {f"key{at}": "x" * 60 for at in range(2000)}
+        self.assert_equal_maps([self.one, self.two, newcomer], {**wanted, "made up": 1})
 
 
 def _say_nothing(serving: Any) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from distmap import values
 from distmap.clock import HybridClock, Stamp
 from distmap.entries import Entry, decode_entry, encode_entry, entry_hash, wins
+from distmap.holding import Holding
 from distmap.lww import Replica
 from distmap.sync import Donor, Newcomer
 
@@ -90,6 +91,11 @@ def check_replica(replica: Replica) -> None:
     assert replica.digest() == (len(replica.entries), total % 2**52)
     assert replica.live == sum(entry.value is not None for entry in replica.entries.values())
     assert sorted(replica.tree.keys("")) == sorted(replica.entries)
+
+
+def held_by(holding: Holding) -> dict[tuple[str, str], Entry]:
+    """What waits, by key and writer."""
+    return {(key, entry.stamp.writer): entry for key, entry in holding}
 
 
 def check_nothing_lost(before: dict[str, Entry], replica: Replica) -> None:

@@ -491,7 +491,7 @@ def merge_case(name: str, wires: Iterable[Wire]) -> Wire:
     due = [wire for wire in wires if wire["stamp"][0] <= NOW_MS + 60_000]
     later = [wire for wire in wires if wire["stamp"][0] > NOW_MS + 60_000]
     kept = {wire["key"]: wire for wire in sorted(due, key=order)}
-    held = {wire["key"]: wire for wire in sorted(later, key=order)}
+    held = {(wire["key"], wire["stamp"][2]): wire for wire in sorted(later, key=order)}
     return {
         "name": name,
         "entries": [wire_text(wire) for wire in wires],
@@ -519,14 +519,17 @@ def make_merges() -> dict[str, Any]:
         return put("a", value, NOW_MS, 4, "same", **extras)
 
     bound = NOW_MS + 60_000
+    old = NOW_MS - 3_600_000  # and yet no tombstone of then is forgotten
     cases = [
         merge_case("nothing", []),
-        merge_case("the later milliseconds", [put("a", 1, 10), put("a", 2, 9)]),
-        merge_case("the greater counter", [put("a", 1, 10, 2), put("a", 2, 10, 10)]),
-        merge_case("the greater writer", [put("a", 1, 10, 0, "b"), put("a", 2, 10, 0, "a")]),
-        merge_case("a tombstone over a value", [put("a", 1, 10), drop("a", 11)]),
-        merge_case("a value over a tombstone", [put("a", 1, 11), drop("a", 10)]),
-        merge_case("a tombstone of what never was", [drop("a", 10)]),
+        merge_case("the later milliseconds", [put("a", 1, old + 10), put("a", 2, old + 9)]),
+        merge_case("the greater counter", [put("a", 1, old + 10, 2), put("a", 2, old + 10, 10)]),
+        merge_case(
+            "the greater writer", [put("a", 1, old + 10, 0, "b"), put("a", 2, old + 10, 0, "a")]
+        ),
+        merge_case("a tombstone over a value", [put("a", 1, old + 10), drop("a", old + 11)]),
+        merge_case("a value over a tombstone", [put("a", 1, old + 11), drop("a", old + 10)]),
+        merge_case("a tombstone of what never was", [drop("a", old + 10)]),
         merge_case("one stamp, two values", [once(1), once(2)]),
         merge_case("one stamp, a value and a tombstone", [once(1), drop("a", NOW_MS, 4, "same")]),
         merge_case("one stamp, with and without extras", [once(1), once(1, e=1)]),
@@ -534,7 +537,14 @@ def make_merges() -> dict[str, Any]:
         merge_case("at the bound, and over it", [put("a", 1, bound), put("b", 1, bound + 1)]),
         merge_case(
             "held behind what is there",
-            [put("a", 1, 5), put("a", 2, bound + 1), drop("a", bound + 2), put("a", 3, 6)],
+            [put("a", 1, old), put("a", 2, bound + 1), drop("a", bound + 2), put("a", 3, old + 1)],
+        ),
+        merge_case(
+            "one held for each key and writer",
+            [
+                *(put("a", 1, bound + 5, 0, "x"), put("a", 2, bound + 9, 0, "y")),
+                *(put("a", 3, bound + 7, 0, "x"), put("b", 4, bound + 7, 0, "x")),
+            ],
         ),
         merge_case("anything", anything()),
     ]

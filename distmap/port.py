@@ -1,0 +1,43 @@
+"""What a peer of a map asks of its surroundings."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from distmap.clock import Stamp
+from distmap.entries import Entry
+from distmap.lww import Update
+
+
+class Port(Protocol):
+    """What a :class:`distmap.peer.Peer` asks of its surroundings."""
+
+    def send(self, payload: bytes) -> None:
+        """Send a payload on the channel's stream."""
+
+    def begin_sync(self, donor: str) -> None:
+        """Open a stream to a donor and hold a conversation as the newcomer."""
+
+    def serve(self, client: str) -> None:
+        """Take the stream of a newcomer and hold a conversation as its donor."""
+
+    def updated(self, updates: list[Update]) -> None:
+        """Other peers' entries took their place in the replica."""
+
+    def taken(self, writes: list[tuple[str, Stamp]]) -> None:
+        """The relay has taken these own writes."""
+
+    def restamped(self, updates: list[Update]) -> None:
+        """Own writes that nobody had seen have new stamps."""
+
+    def became_ready(self, how: str) -> None:
+        """The replica has the network's state: by a peer, or alone."""
+
+    def peers_changed(self, peers: int) -> None:
+        """The number of other peers has changed."""
+
+    def heard_digest(self, peer: str, digest: tuple[int, int]) -> None:
+        """Another peer told the digest of its replica."""
+
+    def superseded(self, writes: list[tuple[str, Entry]]) -> None:
+        """These own writes of long ago were not offered again."""
