@@ -13,7 +13,7 @@ PORT ?= 8080
 VENV := .venv
 LOWEST := .venv-lowest
 JS := tests/js
-SOURCES := distmap tests twisted docs
+SOURCES := distmap tests twisted docs benchmarks
 
 # Environments are made anew when PYTHON is another version, and brought up to date when these change.
 WHICH_VERSION := $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'

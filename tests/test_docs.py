@@ -386,7 +386,7 @@ class NamesTest(TestCase):
             ("semantics.md", "is {} bytes at most", "values.MAX_VALUE_BYTES", 1),
             ("semantics.md", "nested {} deep", "values.MAX_DEPTH", 1),
             ("semantics.md", "more than {} seconds ahead", "clock.MAX_AHEAD_MS", 1000),
-            ("semantics.md", "up to {} such entries", "lww.MAX_HELD", 1),
+            ("semantics.md", "up to {} such entries", "holding.MAX_HELD", 1),
             ("semantics.md", "after {} seconds", "syncing.STALL_SECONDS", 1),
             ("protocol.md", "serves fewer than {} others", "hub.MAX_SERVING", 1),
             ("protocol.md", "After {} donors that failed", "hub.MAX_FAILED_DONORS", 1),
