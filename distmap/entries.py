@@ -8,6 +8,7 @@ kept, hashed and passed on.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 from sys import intern
 from typing import Annotated, Final, NamedTuple
@@ -26,6 +27,15 @@ MAX_EXTRAS_BYTES: Final = 4096
 
 _encode_key = msgspec.json.Encoder().encode
 _is_writer = re.compile(r"[A-Za-z0-9_-]{1,32}").fullmatch
+
+
+@lru_cache(4096)
+def _writer(name: str) -> str:
+    """A writer's name, one object for all its entries."""
+    if not _is_writer(name):
+        raise RemoteProtocolError("a writer is 1 to 32 of A-Z a-z 0-9 _ -")
+    return intern(name)
+
 
 INVALID: Final = (InvalidKey, InvalidType, InvalidValue)
 
@@ -134,9 +144,7 @@ def check_entry(wire: WireSet | WireDelete, max_value_bytes: int) -> tuple[str, 
     except INVALID as error:
         raise RemoteProtocolError(str(error)) from None
     ms, counter, writer = wire.stamp
-    if not _is_writer(writer):
-        raise RemoteProtocolError("a writer is 1 to 32 of A-Z a-z 0-9 _ -")
-    return key, Entry(Stamp(ms, counter, intern(writer)), value)
+    return key, Entry(Stamp(ms, counter, _writer(writer)), value)
 
 
 def decode_entry(

@@ -124,7 +124,7 @@ class Replica:
                 is unknown here was not deleted.
         """
         old = self.entries.get(key)
-        if not wins(key, entry, old):
+        if old is not None and not wins(key, entry, old):
             return None
         if self.clock.is_ahead(entry.stamp):
             self.held.add(key, entry)

@@ -34,7 +34,8 @@ class _Node:
     def __init__(self) -> None:
         self.count = 0
         self.sum = 0
-        self.keys: dict[str, int] | None = {}  # key -> hash of its entry, in a leaf
+        # In a leaf: key -> its position and the hash of its entry, in one number.
+        self.keys: dict[str, int] | None = {}
         self.children: list[_Node] | None = None  # in an inner node
 
 
@@ -49,7 +50,8 @@ class RangeTree:
     def put(self, key: str, entry_hash: int) -> None:
         """Adds a key, or notes that its entry has changed."""
         node = self._root
-        path = position_text(key)
+        place = position(key)
+        path = f"{place:0{HASH_DIGITS}x}"
         trail = [node]
         depth = 0
         while node.children is not None:
@@ -59,9 +61,9 @@ class RangeTree:
         keys = node.keys
         assert keys is not None
         old = keys.get(key)
-        keys[key] = entry_hash
+        keys[key] = place << HASH_BITS | entry_hash
         added = 0 if old is not None else 1
-        change = entry_hash - (old or 0)
+        change = entry_hash - (0 if old is None else old & _SUM_MASK)
         for each in trail:
             each.count += added
             each.sum = (each.sum + change) & _SUM_MASK
@@ -82,7 +84,7 @@ class RangeTree:
             return
         for each in trail:
             each.count -= 1
-            each.sum = (each.sum - old) & _SUM_MASK
+            each.sum = (each.sum - (old & _SUM_MASK)) & _SUM_MASK
 
     def summary(self, prefix: str = "") -> tuple[int, int]:
         """The count and sum of the entries whose position begins with a prefix."""
@@ -109,7 +111,9 @@ class RangeTree:
         """The keys of a range, in no particular order."""
         node, rest = self._find(prefix)
         if rest:
-            return [key for key in node.keys or () if position_text(key).startswith(prefix)]
+            return [
+                key for key, both in (node.keys or {}).items() if _path(both).startswith(prefix)
+            ]
         found: list[str] = []
         stack = [node]
         while stack:
@@ -141,10 +145,10 @@ class RangeTree:
                     if child.count
                 ]
             elif node.keys:
-                found = sorted((position_text(key), key, h) for key, h in node.keys.items())
-                yield from (
-                    item for item in found if item[0] >= start and item[0].startswith(prefix)
-                )
+                for both, key in sorted((both, key) for key, both in node.keys.items()):
+                    path = _path(both)
+                    if path >= start and path.startswith(prefix):
+                        yield path, key, both & _SUM_MASK
 
     def _find(self, prefix: str) -> tuple[_Node, str]:
         """The node of a range, or the leaf that it is a part of and what is left of the prefix."""
@@ -156,17 +160,22 @@ class RangeTree:
         return node, ""
 
 
+def _path(both: int) -> str:
+    """The position in what a leaf has of a key."""
+    return f"{both >> HASH_BITS:0{HASH_DIGITS}x}"
+
+
 def _leaf_items(node: _Node, prefix: str) -> list[tuple[str, int]]:
-    items = [(position_text(key), entry_hash) for key, entry_hash in (node.keys or {}).items()]
+    items = [(_path(both), both & _SUM_MASK) for both in (node.keys or {}).values()]
     return [item for item in items if item[0].startswith(prefix)]
 
 
 def _split(node: _Node, depth: int) -> None:
     node.children = [_Node() for _ in range(FAN_OUT)]
-    for key, entry_hash in (node.keys or {}).items():
-        child = node.children[_DIGIT_VALUE[position_text(key)[depth]]]
+    for key, both in (node.keys or {}).items():
+        child = node.children[_DIGIT_VALUE[_path(both)[depth]]]
         assert child.keys is not None
-        child.keys[key] = entry_hash
+        child.keys[key] = both
         child.count += 1
-        child.sum = (child.sum + entry_hash) & _SUM_MASK
+        child.sum = (child.sum + (both & _SUM_MASK)) & _SUM_MASK
     node.keys = None

@@ -50,6 +50,7 @@ class Newcomer:
         synced_ms: when the replica was last in touch with the network; None if it never was.
 
     Attributes:
+        blank: it began with nothing, so it compares nothing: the sums of what comes are made later.
         done: the conversation is at its end.
         outdated: it cannot go on: the donor may have collected tombstones that this replica has
             not seen, so what it has from others may be what they have deleted since.
@@ -57,6 +58,7 @@ class Newcomer:
     """
 
     def __init__(self, replica: Replica, synced_ms: int | None = None) -> None:
+        self.blank = not replica.entries
         self.done = False
         self.outdated = False
         self.repaired = 0
@@ -79,7 +81,7 @@ class Newcomer:
 
     def start(self) -> list[bytes]:
         """The first message."""
-        return [encode_hello(self._replica)]
+        return [encode_hello(self._replica, blank=self.blank)]
 
     def receive(self, text: bytes | Raw) -> Reply:
         """Takes a message of the donor.
@@ -118,7 +120,8 @@ class Newcomer:
             return
         self._floor_ms = hello.floor_ms
         self._budget = 2 * hello.count + SLACK
-        self._judge("", self._replica.digest(), (hello.count, hello.sum), SPLIT_ABOVE)
+        mine = (0, 0) if self.blank else self._replica.digest()
+        self._judge("", mine, (hello.count, hello.sum), SPLIT_ABOVE)
 
     def _judge(
         self, prefix: str, mine: tuple[int, int], theirs: tuple[int, int], most: int
@@ -201,11 +204,10 @@ class Newcomer:
         return sorted(prefixes)
 
     def _compare(self, prefixes: list[str], start: str) -> wire.Request:
-        tree = self._replica.tree
         own = {
             entry_hash: (path, key)
-            for prefix in prefixes
-            for path, key, entry_hash in tree.items(prefix, start)
+            for prefix in ([] if self.blank else prefixes)
+            for path, key, entry_hash in self._replica.tree.items(prefix, start)
         }
         request_id = self._expect(
             lambda answer: self._receive_entries(prefixes, start, own, answer)

@@ -115,9 +115,9 @@ class Donor:
         return wire.Entries(request.id, wire.raw_list(texts), after, list(unmet))
 
 
-def encode_hello(replica: Replica) -> bytes:
+def encode_hello(replica: Replica, *, blank: bool = False) -> bytes:
     """The message that opens the conversation, from either side."""
-    count, total = replica.digest()
+    count, total = (0, 0) if blank else replica.digest()
     return wire.encode(wire.Hello(wire.VERSION, count, total, replica.floor_ms))
 
 

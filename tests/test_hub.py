@@ -53,6 +53,7 @@ class Harness:
 
     def flush(self, everything: bool = False) -> None:
         out = self.hub.flush_membership() if everything else self.hub.flush()
+        assert not (self.hub._dirty or self.hub._controls)
         self.messages += len(out)
         for text, links in out:
             for line in text.splitlines():
@@ -229,6 +230,11 @@ class PayloadTests(HubTestCase):
             self.hub.receive(one, b'["time",%b]' % str(sent).encode())
             self.net.flush()
             self.assertEqual(self.net.got(one), [["time", sent, 7000.5]])
+
+    def test_a_member_is_told_of_a_client(self) -> None:
+        self.hub.tell_client(self.members[0], "c")
+        self.net.flush()
+        self.assertEqual(self.net.got(self.members[0]), [["client", "c"]])
 
     def test_who_left_in_the_turn_in_which_it_sent(self) -> None:
         one, two, _ = self.members
