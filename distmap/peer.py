@@ -66,7 +66,7 @@ class Peer:
         self._port = port
         self._now_ms = now_ms
         self._opened_ms = 0.0
-        self._online = False
+        self._open = self._online = False
         self._offset = OffsetEstimator()
         self._asked_time = False
         self._absence: Absence | None = None
@@ -78,6 +78,7 @@ class Peer:
 
     def opened(self) -> None:
         """The stream was opened; nothing is sent before the relay's welcome."""
+        self._open = True
         self._opened_ms = self._now_ms()
         self._offset.forget()
 
@@ -85,7 +86,7 @@ class Peer:
         """The stream, or the connection, is gone."""
         if self.in_touch:
             self._synced_ms = self.replica.clock.now_ms()
-        self._online = self.in_touch = self._asked_time = False
+        self._open = self._online = self.in_touch = self._asked_time = False
         self.outbox.go_offline()
         self._set_peers(0)
 
@@ -133,6 +134,8 @@ class Peer:
             raise RemoteProtocolError(f"the relay speaks version {welcome.version[0]}")
         self.id = welcome.peer
         self._set_offset(self._opened_ms, welcome.time_ms)
+        if not self._open:
+            return  # a handler of what was released has left the map
         self._online = True
         if not self._was_away_long():
             self.outbox.go_online()
@@ -256,8 +259,9 @@ class Peer:
             self._port.taken(end.taken)
             self._port.superseded(end.superseded)
             self._port.updated(end.updates)
-        self.send_writes()
-        self._port.became_ready(how)
+        if self._open:  # no handler has left the map meanwhile
+            self.send_writes()
+            self._port.became_ready(how)
 
     def sync_failed(self, donor: str) -> None:
         """The donor died, stalled or broke the protocol: asks the relay for another."""

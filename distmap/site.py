@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, Protocol
 
 from autobahn.twisted.resource import WebSocketResource
@@ -12,6 +13,8 @@ from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
 
 from distmap.websocket import ServerFactory
+
+WEB = resources.files("distmap") / "web"
 
 
 class Relayed(Protocol):
@@ -22,7 +25,15 @@ class Relayed(Protocol):
         """Those that are open."""
 
 
-class RelayResource(Resource):
+class _Folder(Resource):
+    """Has what was put there, and nothing else."""
+
+    def getChild(self, path: bytes, request: IRequest) -> IResource:
+        """What is not here; Twisted's own answer is one that it has deprecated."""
+        return notFound()
+
+
+class RelayResource(_Folder):
     """The relay at one URL: a WebSocket upgrade opens the relay, a plain GET gets the page.
 
     Args:
@@ -34,11 +45,12 @@ class RelayResource(Resource):
         super().__init__()  # type: ignore[no-untyped-call]
         self._socket = WebSocketResource(factory)
         self.putChild(b"healthz", Health(relay))
+        self.putChild(b"distmap.js", Script(WEB / "distmap.js"))
+        modules = _Folder()  # type: ignore[no-untyped-call]
+        for path in (WEB / "js").iterdir():
+            modules.putChild(path.name.encode(), Script(path))
+        self.putChild(b"js", modules)
         self.putChild(b"", self)
-
-    def getChild(self, path: bytes, request: IRequest) -> IResource:
-        """What is not here; Twisted's own answer is one that it has deprecated."""
-        return notFound()
 
     def render_GET(self, request: IRequest) -> Any:
         """The page, or the upgrade."""
@@ -46,7 +58,7 @@ class RelayResource(Resource):
         if upgrade.strip().lower() == b"websocket":
             return self._socket.render(request)
         _set_headers(request, b"text/html; charset=utf-8")
-        return (resources.files("distmap") / "web" / "index.html").read_bytes()
+        return (WEB / "index.html").read_bytes()
 
     def render_HEAD(self, request: IRequest) -> bytes:
         """The page's headers."""
@@ -54,10 +66,41 @@ class RelayResource(Resource):
         return b""
 
 
-class Health(Resource):
-    """Answers 200 while the relay works."""
+class _Leaf(Resource):
+    """Answers GET, and HEAD with the headers alone."""
 
     isLeaf = True
+
+    def render_GET(self, request: IRequest) -> bytes:
+        """Sets the headers and returns the body."""
+        raise NotImplementedError
+
+    def render_HEAD(self, request: IRequest) -> bytes:
+        """The headers."""
+        self.render_GET(request)
+        return b""
+
+
+class Script(_Leaf):
+    """A module of the browser client.
+
+    Args:
+        path: its source.
+    """
+
+    def __init__(self, path: Traversable) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._path = path
+
+    def render_GET(self, request: IRequest) -> bytes:
+        """The source; pages of any origin may import it."""
+        _set_headers(request, b"text/javascript; charset=utf-8")
+        request.setHeader(b"Access-Control-Allow-Origin", b"*")
+        return self._path.read_bytes()
+
+
+class Health(_Leaf):
+    """Answers 200 while the relay works."""
 
     def __init__(self, relay: Relayed) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -262,6 +262,27 @@ class RelayTests(PeerTestCase):
         (message,) = self.side.sent
         self.assertEqual([each["key"] for each in json.loads(message)["entries"]], ["a", "b"])
 
+    def test_who_leaves_when_it_hears_of_what_was_held(self) -> None:
+        # The welcome tells the time, and by that time the entry is due.
+        self.side.replica.merge("a", Entry(Stamp(int(START_MS + YEAR_MS), 0, "x"), b"1"))
+        self.assertEqual(len(self.side.replica.held), 1)
+        self.side.updated = lambda updates: self.side.peer.lost()  # type: ignore[method-assign]
+        self.hear(self.side, "welcome", welcome(time_ms=START_MS + YEAR_MS))
+        self.assertEqual(self.side.dump(), {"a": 1})
+        self.assertEqual((self.side.counts, self.side.peer.peers), ([], 0))
+        self.side.set("b", 1)
+        self.assertEqual(self.side.sent, [])
+
+    def test_who_leaves_when_it_hears_what_became_of_its_writes(self) -> None:
+        self.hear(self.side, "welcome", welcome())
+        self.side.set("a", 1)
+        self.side.peer.discard()
+        self.side.sent.clear()
+        self.side.taken = lambda writes: self.side.peer.lost()  # type: ignore[method-assign]
+        self.side.peer.synced()
+        self.assertEqual(self.side.how, [], "a map that is left does not get ready")
+        self.assertEqual([json.loads(each) for each in self.side.sent], [["ready"]])
+
     def test_who_leaves_when_it_hears_of_the_peers(self) -> None:
         self.side.set("a", 1)
         self.side.peers_changed = lambda peers: self.side.peer.lost()  # type: ignore[method-assign]
@@ -383,7 +404,7 @@ class NetworkTests(PeerTestCase):
         one, two = self.network.side(), self.network.side()
         one.peer.learned([two.replica.set("x", 1)])
         stamp = one.set("a", 1)
-        self.hear(one, "ack", 1)
+        self.hear(one, "ack", 1, START_MS)
         self.assertEqual(one.acknowledged, [], "that was the first of the two messages")
         one.peer.learned([two.replica.set("y", 1)])
         self.network.settle()

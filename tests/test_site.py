@@ -108,8 +108,19 @@ class Alone(SiteTestCase):
         answer = await self.fetch(self.port, "/healthz")
         self.assertEqual(json.loads(answer.body)["connections"], 0)
 
+    async def test_browser_client(self) -> None:
+        for path, text in (("/distmap.js", b"export"), ("/js/map.js", b"class DistributedMap")):
+            answer = await self.fetch(self.port, path)
+            self.assertEqual(answer.code, 200, path)
+            self.assertEqual(answer.headers["content-type"], "text/javascript; charset=utf-8")
+            self.assertEqual(answer.headers["access-control-allow-origin"], "*")
+            self.assertIn(text, answer.body)
+            head = await self.fetch(self.port, path, "HEAD")
+            self.assertEqual((head.code, head.body), (200, b""))
+        self.assertEqual((await self.fetch(self.port, "/healthz", "HEAD")).body, b"")
+
     async def test_not_found(self) -> None:
-        for path in ("/nothing-here", "/index.html", "/%2e%2e/setup.cfg"):
+        for path in ("/nothing-here", "/index.html", "/js/", "/js/none.js", "/%2e%2e/setup.cfg"):
             answer = await self.fetch(self.port, path)
             self.assertEqual(answer.code, 404, path)
             self.assertNotIn(b"Traceback", answer.body)

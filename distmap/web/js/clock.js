@@ -1,0 +1,115 @@
+// The hybrid logical clock that stamps each write.
+//
+// After Kulkarni, Demirbas, Madappa, Avva and Leone, "Logical Physical Clocks" (2014): milliseconds
+// of the wall clock, and a counter for what happens within one of them or while the wall clock is
+// behind what was already seen.
+
+/**
+ * How far ahead of the relay's time a stamp may be and still be taken at once.
+ */
+export const MAX_AHEAD_MS = 60_000
+/** The greatest integer that a stamp can carry on the wire. */
+export const MAX_COUNTER = Number.MAX_SAFE_INTEGER
+
+/**
+ * When, and by whom, an entry was written; stamps compare in the order of the fields.
+ *
+ * @typedef {object} Stamp
+ * @property {number} ms milliseconds since 1970, by the relay's time as the writer estimated it
+ * @property {number} counter orders the writes within one `ms`
+ * @property {string} writer the id of the replica that wrote
+ */
+
+/**
+ * The order of two stamps.
+ *
+ * @param {Stamp} a
+ * @param {Stamp} b
+ * @returns {number} less than, equal to or greater than 0
+ */
+export function compareStamps(a, b) {
+  if (a.ms !== b.ms) return a.ms < b.ms ? -1 : 1
+  if (a.counter !== b.counter) return a.counter < b.counter ? -1 : 1
+  return a.writer === b.writer ? 0 : a.writer < b.writer ? -1 : 1
+}
+
+/** The clock of one replica. */
+export class HybridClock {
+  #wallMs
+  #ms = 0
+  #counter = 0
+
+  /**
+   * @param {() => number} wallMs tells the wall clock, in milliseconds since 1970
+   * @param {string} writer the id of the replica: 1 to 32 of `A-Z a-z 0-9 _ -`
+   */
+  constructor(wallMs, writer) {
+    this.writer = writer
+    this.offsetMs = 0
+    this.#wallMs = wallMs
+  }
+
+  /** The relay's time, as estimated here. */
+  nowMs() {
+    return Math.max(0, Math.trunc(this.#wallMs() + this.offsetMs))
+  }
+
+  /**
+   * A new stamp, later than all that this clock issued or observed.
+   *
+   * @param {Stamp} [after] a stamp that the new one must also be later than
+   * @returns {Stamp}
+   */
+  tick(after) {
+    if (after !== undefined) this.observe(after)
+    const now = this.nowMs()
+    if (now > this.#ms) {
+      this.#ms = now
+      this.#counter = 0
+    } else if (this.#counter < MAX_COUNTER) {
+      this.#counter++
+    } else {
+      // Somebody counted that far to make the next stamp one that nobody takes.
+      this.#ms++
+      this.#counter = 0
+    }
+    return { ms: this.#ms, counter: this.#counter, writer: this.writer }
+  }
+
+  /**
+   * Takes note of another replica's stamp: what is written here from now on is later.
+   *
+   * @param {Stamp} stamp
+   */
+  observe({ ms, counter }) {
+    if (ms > this.#ms || (ms === this.#ms && counter > this.#counter)) {
+      this.#ms = ms
+      this.#counter = counter
+    }
+  }
+
+  /**
+   * Whether a stamp is so far in the future that its entry has to wait.
+   *
+   * @param {Stamp} stamp
+   */
+  isAhead({ ms }) {
+    return ms > this.#ms && ms > this.nowMs() + MAX_AHEAD_MS
+  }
+
+  /**
+   * Sets the offset to the relay's time.
+   *
+   * @param {number} offsetMs
+   * @returns {boolean} whether this clock had run ahead of the bound: stamps it issued before may
+   *   then be too far in the future, and those not yet sent had better be issued anew
+   */
+  correct(offsetMs) {
+    this.offsetMs = offsetMs
+    const now = this.nowMs()
+    if (this.#ms <= now + MAX_AHEAD_MS) return false
+    this.#ms = now
+    this.#counter = 0
+    return true
+  }
+}

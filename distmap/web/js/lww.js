@@ -1,0 +1,300 @@
+// One replica of a map: the last writer wins.
+//
+// An entry is its own join: of two entries of one key the greater stays (wins() in entries.js), so
+// entries may come in any order, any number of times, or not at all, and replicas that have seen
+// the same entries are equal.
+
+/** @import { HybridClock } from "./clock.js" */
+/** @import { Entry, KeyedEntry } from "./entries.js" */
+/** @import { Summary } from "./ranges.js" */
+import { entryHash, wins } from "./entries.js"
+import { Holding } from "./holding.js"
+import { RangeTree } from "./ranges.js"
+import { MAX_VALUE_BYTES, checkKey, encode } from "./values.js"
+
+/** How long a tombstone is kept, by default: 30 days. */
+export const RETENTION_MS = 30 * 86_400_000
+/**
+ * Tombstones are collected together, in steps of this part of the retention (an hour in 30 days),
+ * so that replicas collect the same ones at about the same time.
+ */
+export const RETENTION_STEPS = 720
+
+/**
+ * An entry that took its place in the replica.
+ *
+ * @typedef {object} Update
+ * @property {string} key
+ * @property {Entry} entry what is there now
+ * @property {Entry | undefined} old what was there before, if anything
+ */
+
+/** The entries of one peer. */
+export class Replica {
+  /** @type {Map<string, Entry>} by key; tombstones too */
+  entries = new Map()
+  /** Entries from the future. */
+  held = new Holding()
+  /** How many keys have a value. */
+  live = 0
+  /**
+   * How many entries of others could not be taken: because they are no entries (counted by who
+   * decodes them), or because the floor forbids them.
+   */
+  refused = 0
+  /**
+   * Tombstones below it may have been collected, here or where this replica was synced from: an
+   * unknown entry from below it may be one that was deleted.
+   */
+  floorMs = 0
+  #tree = new RangeTree()
+  /**
+   * Keys whose entry the tree has not seen yet: hashing is put off until somebody compares.
+   *
+   * @type {Set<string>}
+   */
+  #stale = new Set()
+  /** @type {Map<string, number>} the milliseconds of the tombstones */
+  #tombstones = new Map()
+  #collectBeforeMs = 0
+  /** @type {string[]} tombstones that were due, oldest last; some may be overwritten by now */
+  #due = []
+
+  /**
+   * @param {HybridClock} clock of this replica
+   * @param {number} [maxValueBytes] the longest text of a value
+   * @param {number} [retentionMs] how long a tombstone is kept; the same for all peers of a map
+   */
+  constructor(clock, maxValueBytes = MAX_VALUE_BYTES, retentionMs = RETENTION_MS) {
+    this.clock = clock
+    this.maxValueBytes = maxValueBytes
+    this.retentionMs = retentionMs
+  }
+
+  /** Forgets all entries that are not held. */
+  clear() {
+    this.entries = new Map()
+    this.live = 0
+    this.#tree = new RangeTree()
+    this.#stale.clear()
+    this.#tombstones.clear()
+    this.#due = []
+  }
+
+  // -- this replica's own writes ------------------------------------------------------------------
+
+  /**
+   * Writes a value.
+   *
+   * @param {unknown} key
+   * @param {unknown} value
+   * @returns {Update}
+   * @throws {InvalidKey | InvalidValue | InvalidType} no map can hold it
+   */
+  set(key, value) {
+    return this.#write(checkKey(key), encode(value, this.maxValueBytes))
+  }
+
+  /**
+   * Writes a tombstone.
+   *
+   * @param {unknown} key
+   * @returns {Update | null} null if there is no value
+   * @throws {InvalidKey | InvalidType} no map can hold such a key
+   */
+  delete(key) {
+    const name = checkKey(key)
+    return hasValue(this.entries.get(name)) ? this.#write(name, null) : null
+  }
+
+  /**
+   * Stamps own entries anew, in the given order; only for what no peer has seen.
+   *
+   * @param {string[]} keys
+   * @returns {Update[]}
+   */
+  restamp(keys) {
+    return keys.map((key) => {
+      const entry = /** @type {Entry} */ (this.entries.get(key))
+      return this.#place(key, { ...entry, stamp: this.clock.tick() }, entry)
+    })
+  }
+
+  // -- what comes from others ---------------------------------------------------------------------
+
+  /**
+   * Takes an entry.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   * @param {boolean} [trusted] it is from who knows of all deletes that were forgotten here: an old
+   *   entry that is unknown here was not deleted
+   * @returns {Update | null} null if it lost, was known, is held until its time, or is refused
+   */
+  merge(key, entry, trusted = false) {
+    const old = this.entries.get(key)
+    if (!wins(key, entry, old)) return null
+    if (this.clock.isAhead(entry.stamp)) {
+      this.held.add(key, entry)
+      return null
+    }
+    if (old === undefined && entry.stamp.ms < this.floorMs && !(trusted && hasValue(entry))) {
+      if (hasValue(entry)) this.refused++
+      return null
+    }
+    this.clock.observe(entry.stamp)
+    return this.#place(key, entry, old)
+  }
+
+  /**
+   * Takes the held entries whose time has come.
+   *
+   * @returns {Update[]}
+   */
+  release() {
+    return this.held.due(this.clock).flatMap(([key, entry]) => this.merge(key, entry) ?? [])
+  }
+
+  /** How long until release() has something to do; null if nothing is held. */
+  releaseInMs() {
+    const next = this.held.nextMs()
+    return next === null ? null : Math.max(0, next - this.clock.nowMs())
+  }
+
+  /**
+   * After the clock was found to be wrong: holds what it had let in from the future.
+   *
+   * @returns {KeyedEntry[]} the entries that went; what they had replaced is to be fetched from
+   *   another peer
+   */
+  holdAgain() {
+    const ahead = [...this.entries].filter(([, entry]) => this.clock.isAhead(entry.stamp))
+    for (const [key, entry] of ahead) {
+      this.#remove(key)
+      this.held.add(key, entry)
+    }
+    return ahead
+  }
+
+  /**
+   * Writes a value, or a tombstone, of which the canonical text is known.
+   *
+   * @param {string} key
+   * @param {string | null} value
+   */
+  rewrite(key, value) {
+    return this.#write(key, value)
+  }
+
+  // -- tombstones ---------------------------------------------------------------------------------
+
+  /**
+   * Forgets tombstones older than the retention.
+   *
+   * @param {number} most how many at most
+   * @returns {boolean} whether no more are
+   */
+  collect(most) {
+    const step = Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
+    const beforeMs = Math.floor((this.clock.nowMs() - this.retentionMs) / step) * step
+    if (beforeMs !== this.#collectBeforeMs) {
+      this.#collectBeforeMs = beforeMs
+      const due = [...this.#tombstones].filter(([, ms]) => ms < beforeMs)
+      this.#due = due.sort((a, b) => b[1] - a[1]).map(([key]) => key)
+    }
+    for (let key; most > 0 && (key = this.#due.pop()) !== undefined; most--) {
+      const ms = this.#tombstones.get(key)
+      if (ms === undefined || ms >= beforeMs) continue
+      this.#remove(key)
+      this.floorMs = Math.max(this.floorMs, ms + 1)
+    }
+    return this.#due.length === 0
+  }
+
+  // -- comparing ----------------------------------------------------------------------------------
+
+  /**
+   * Brings the tree of sums up to date by some keys.
+   *
+   * @param {number} most how many at most
+   * @returns {boolean} whether it is up to date
+   */
+  fold(most) {
+    const collected = this.collect(most)
+    for (const key of this.#stale) {
+      if (most-- <= 0) return false
+      this.#stale.delete(key)
+      const entry = this.entries.get(key)
+      if (entry === undefined) this.#tree.discard(key)
+      else this.#tree.put(key, entryHash(key, entry))
+    }
+    return collected
+  }
+
+  /** The tree of sums, up to date. */
+  get tree() {
+    this.fold(Infinity)
+    return this.#tree
+  }
+
+  /**
+   * How many entries there are (tombstones too) and the sum of their hashes.
+   *
+   * @returns {Summary}
+   */
+  digest() {
+    return this.tree.summary()
+  }
+
+  /**
+   * The live keys and the texts of their values.
+   *
+   * @returns {Generator<[key: string, value: string], void>}
+   */
+  *items() {
+    for (const [key, { value }] of this.entries) if (value !== null) yield [key, value]
+  }
+
+  // -- helpers ------------------------------------------------------------------------------------
+
+  /**
+   * @param {string} key
+   * @param {string | null} value
+   */
+  #write(key, value) {
+    const old = this.entries.get(key)
+    return this.#place(key, { stamp: this.clock.tick(old?.stamp), value, extras: null }, old)
+  }
+
+  /**
+   * @param {string} key
+   * @param {Entry} entry
+   * @param {Entry | undefined} old
+   * @returns {Update}
+   */
+  #place(key, entry, old) {
+    this.entries.set(key, entry)
+    this.#stale.add(key)
+    this.live += Number(hasValue(entry)) - Number(hasValue(old))
+    if (hasValue(entry)) {
+      this.#tombstones.delete(key)
+    } else {
+      this.#tombstones.set(key, entry.stamp.ms)
+      if (entry.stamp.ms < this.#collectBeforeMs) this.#due.push(key)
+    }
+    return { key, entry, old }
+  }
+
+  /** @param {string} key */
+  #remove(key) {
+    if (hasValue(this.entries.get(key))) this.live--
+    this.entries.delete(key)
+    this.#tombstones.delete(key)
+    this.#stale.add(key)
+  }
+}
+
+/** @param {Entry | undefined} entry */
+function hasValue(entry) {
+  return entry !== undefined && entry.value !== null
+}

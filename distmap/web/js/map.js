@@ -1,0 +1,313 @@
+// The map that peers share.
+
+/** @import { Change } from "./changes.js" */
+/** @import { Connection } from "./connection.js" */
+/** @import { KeyedEntry } from "./entries.js" */
+/** @import { Handler } from "./events.js" */
+/** @import { Update } from "./lww.js" */
+/** @import { Listener } from "./seat.js" */
+import { changeOf, valueOf } from "./changes.js"
+import { HybridClock } from "./clock.js"
+import { Deferred } from "./deferreds.js"
+import { InvalidType, InvalidValue, MapClosed, Superseded } from "./errors.js"
+import { Emitter, call } from "./events.js"
+import { Replica } from "./lww.js"
+import { Seat } from "./seat.js"
+import { CLOSED, CONNECTING, READY } from "./status.js"
+import { isOver, isWellFormed } from "./text.js"
+import { MAX_VALUE_BYTES, decode } from "./values.js"
+import { Writes } from "./writes.js"
+
+export const DEFAULT_URI = "/distributed-map"
+export const MAX_URI_BYTES = 900
+/** The bound of maxValueBytes: a message of such an entry still fits a frame. */
+export const LARGEST_VALUE_BYTES = 512 * 1024
+
+const WRITER_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+const WRITER_LENGTH = 12
+
+/**
+ * A map that all peers of one URI share; distmap.d.ts describes it for its users.
+ *
+ * Each peer holds a full copy. Reading is local; a write is here at once and goes to the others. Of
+ * two writes of one key the later one stays, in all copies. Values are JSON; each reading gives a
+ * new object.
+ */
+export class DistributedMap {
+  #events = new Emitter("set", "delete", "ready", "status", "peers", "change", "superseded")
+  /** @type {Deferred<DistributedMap>} */
+  #ready = new Deferred()
+  /** @type {string | null} */
+  #synced = null
+  #status = CONNECTING
+  /** @type {Error | null} */
+  #problem = null
+  #writes = new Writes()
+  #replica
+  #seat
+
+  /**
+   * @param {Connection} connection from connect()
+   * @param {string} [uri] names the map; not empty, 900 bytes at most
+   * @param {object} [options]
+   * @param {number} [options.maxValueBytes] the longest JSON text of a value; the same for all
+   *   peers
+   * @throws {InvalidType | InvalidValue} the URI is no string, empty or too long, or maxValueBytes
+   *   is out of its bounds
+   * @throws {ConnectionClosed} the connection is closed
+   */
+  constructor(connection, uri = DEFAULT_URI, { maxValueBytes = MAX_VALUE_BYTES } = {}) {
+    if (typeof uri !== "string") throw new InvalidType("a URI is a string")
+    if (uri === "" || !isWellFormed(uri) || isOver(uri, MAX_URI_BYTES)) {
+      throw new InvalidValue(`a URI is 1 to ${MAX_URI_BYTES} bytes`)
+    }
+    if (!(maxValueBytes > 0 && maxValueBytes <= LARGEST_VALUE_BYTES)) {
+      throw new InvalidValue(`maxValueBytes is 1 to ${LARGEST_VALUE_BYTES}`)
+    }
+    this.uri = uri
+    this.connection = connection
+    const digit = () => WRITER_DIGITS[Math.floor(connection.random() * WRITER_DIGITS.length)]
+    const writer = Array.from({ length: WRITER_LENGTH }, digit).join("")
+    const clock = new HybridClock(connection.scheduler.nowMs, writer)
+    this.#replica = new Replica(clock, maxValueBytes, connection.retentionMs)
+    this.#seat = new Seat(connection, uri, this.#replica, this.#listener())
+    connection.attach(this.#seat)
+  }
+
+  // -- reading ------------------------------------------------------------------------------------
+
+  get size() {
+    return this.#replica.live
+  }
+
+  /**
+   * @param {string} key
+   * @returns {any} undefined if there is no value
+   */
+  get(key) {
+    return valueOf(this.#replica.entries.get(key))
+  }
+
+  /** @param {string} key */
+  has(key) {
+    return (this.#replica.entries.get(key)?.value ?? null) !== null
+  }
+
+  /** @returns {Generator<string, void>} */
+  *keys() {
+    for (const [key] of this.#replica.items()) yield key
+  }
+
+  /** @returns {Generator<any, void>} */
+  *values() {
+    for (const [, text] of this.#replica.items()) yield decode(text)
+  }
+
+  /** @returns {Generator<[key: string, value: any], void>} */
+  *entries() {
+    for (const [key, text] of this.#replica.items()) yield [key, decode(text)]
+  }
+
+  [Symbol.iterator]() {
+    return this.entries()
+  }
+
+  /**
+   * @param {(value: any, key: string, map: this) => void} handler
+   * @param {unknown} [self]
+   */
+  forEach(handler, self) {
+    for (const [key, value] of this) handler.call(self, value, key, this)
+  }
+
+  // -- writing ------------------------------------------------------------------------------------
+
+  /**
+   * Sets a value: here at once, then everywhere.
+   *
+   * @param {string} key
+   * @param {unknown} value
+   * @returns {Promise<void>} fulfilled once the relay has taken it for the network, also after a
+   *   reconnect; rejected with MapClosed if the map is closed before that
+   * @throws {InvalidKey | InvalidValue | InvalidType} no map can hold it
+   * @throws {MapClosed} the map is closed
+   */
+  set(key, value) {
+    this.#checkOpen()
+    return this.#write(this.#replica.set(key, value), undefined)
+  }
+
+  /**
+   * Deletes a key: here at once, then everywhere.
+   *
+   * @param {string} key
+   * @returns {Promise<boolean>} as with set(), true; at once false if there is no such key
+   * @throws {InvalidKey | InvalidType} no map can hold such a key
+   * @throws {MapClosed} the map is closed
+   */
+  delete(key) {
+    this.#checkOpen()
+    const update = this.#replica.delete(key)
+    return update === null ? Promise.resolve(false) : this.#write(update, true)
+  }
+
+  /**
+   * @param {Update} update
+   * @param {unknown} result
+   */
+  #write(update, result) {
+    const taken = this.#writes.add(update, result)
+    this.#seat.wrote(update)
+    if (this.#events.has("change")) this.#events.emit("change", changeOf(update, true))
+    return taken
+  }
+
+  #checkOpen() {
+    if (this.#status === CLOSED) throw new MapClosed(`the map ${this.uri} is closed`)
+  }
+
+  // -- events and status --------------------------------------------------------------------------
+
+  /**
+   * Adds a handler; a `ready` handler of a ready map is called at once.
+   *
+   * @param {string} name
+   * @param {Handler} handler
+   * @returns {() => void} what takes it back
+   */
+  on(name, handler) {
+    const off = this.#events.on(name, handler)
+    if (name === "ready" && this.#synced !== null) call(name, handler, [this])
+    return off
+  }
+
+  /**
+   * @param {string} name
+   * @param {Handler} handler
+   */
+  off(name, handler) {
+    this.#events.off(name, handler)
+  }
+
+  /**
+   * Adds a handler of all changes, also this peer's own.
+   *
+   * @param {(change: Change) => unknown} handler
+   * @returns {() => void} what takes it back
+   */
+  observe(handler) {
+    return this.#events.on("change", handler)
+  }
+
+  /**
+   * @returns {Promise<this>} fulfilled once the map has the network's state; rejected with
+   *   MapClosed if it is closed before that
+   */
+  ready() {
+    return /** @type {Promise<any>} */ (this.#ready.promise)
+  }
+
+  /** How many others have this map open now. */
+  get peers() {
+    return this.#seat.peer.peers
+  }
+
+  /** What made the map ready: `peer` (synced with one), `alone` (nobody had it), or null. */
+  get synced() {
+    return this.#synced
+  }
+
+  /** `connecting`, `syncing`, `ready`, `offline` or `closed`. */
+  get status() {
+    return this.#status
+  }
+
+  /** Why the map is offline; null if it is not. */
+  get problem() {
+    return this.#problem
+  }
+
+  /** How often this copy was found to differ from another one; it is repaired by itself. */
+  get divergences() {
+    return this.#seat.divergences
+  }
+
+  /** How many entries of other peers could not be taken, because no map can hold them. */
+  get refused() {
+    return this.#replica.refused
+  }
+
+  /** Leaves the map; the connection stays. May be called again. */
+  async close() {
+    this.#seat.close()
+  }
+
+  // -- what the seat tells ------------------------------------------------------------------------
+
+  /** @returns {Listener} */
+  #listener() {
+    return {
+      updated: (updates) => this.#updated(updates),
+      taken: (writes) => this.#writes.taken(writes),
+      restamped: (updates) => this.#writes.restamped(updates),
+      superseded: (writes) => this.#superseded(writes),
+      becameReady: (how) => this.#becameReady(how),
+      peersChanged: (peers) => this.#events.emit("peers", peers),
+      statusChanged: (status, problem) => this.#setStatus(status, problem),
+      left: () => this.#left(),
+    }
+  }
+
+  /** @param {Update[]} updates */
+  #updated(updates) {
+    if (this.#synced === null) return
+    const events = this.#events
+    const [tellsChange, tellsSet, tellsDelete] = ["change", "set", "delete"].map((n) =>
+      events.has(n),
+    )
+    if (!tellsChange && !tellsSet && !tellsDelete) return
+    for (const update of updates) {
+      const { key, entry } = update
+      const old = valueOf(update.old)
+      if (entry.value === null && old === undefined) continue // of a key that was not there
+      if (tellsChange) events.emit("change", changeOf(update, false))
+      if (entry.value === null) events.emit("delete", old, key, this)
+      else if (tellsSet) events.emit("set", decode(entry.value), key, this)
+    }
+  }
+
+  /** @param {KeyedEntry[]} writes */
+  #superseded(writes) {
+    for (const [key, entry] of writes) {
+      this.#writes.fail(new Superseded(`others have changed ${JSON.stringify(key)} since`), key)
+      this.#events.emit("superseded", valueOf(entry), key, this)
+    }
+  }
+
+  /** @param {string} how */
+  #becameReady(how) {
+    this.#setStatus(READY, null)
+    if (this.#synced !== null) return
+    this.#synced = how
+    this.#ready.resolve(this)
+    this.#events.emit("ready", this)
+  }
+
+  #left() {
+    this.#setStatus(CLOSED, null)
+    const error = new MapClosed(`the map ${this.uri} was closed`)
+    this.#ready.reject(error)
+    this.#writes.fail(error)
+  }
+
+  /**
+   * @param {string} status
+   * @param {Error | null} problem
+   */
+  #setStatus(status, problem) {
+    const changed = status !== this.#status
+    this.#status = status
+    this.#problem = problem
+    if (changed) this.#events.emit("status", status, problem)
+  }
+}

@@ -1,0 +1,259 @@
+// A map's seat on a connection: opens its channel on each session, holds the syncs, keeps time.
+
+/** @import { Connection } from "./connection.js" */
+/** @import { KeyedEntry } from "./entries.js" */
+/** @import { Replica, Update } from "./lww.js" */
+/** @import { Written } from "./outbox.js" */
+/** @import { Summary } from "./ranges.js" */
+/** @import { Timer } from "./scheduler.js" */
+/** @import { Session } from "./session.js" */
+/** @import { MuxStream } from "./states.js" */
+import { AccessRefused, RemoteError, StreamError } from "./errors.js"
+import { Peer, VERSION } from "./peer.js"
+import { OFFLINE, SYNCING } from "./status.js"
+import { Syncs } from "./syncs.js"
+import { Watching } from "./watching.js"
+
+/** After the relay ended the channel: the range of the wait before it is opened again. */
+export const REOPEN_SECONDS = [1, 10]
+
+/**
+ * What a map wants to hear of its seat.
+ *
+ * @typedef {object} Listener
+ * @property {(updates: Update[]) => void} updated other peers' entries took their place
+ * @property {(writes: Written[]) => void} taken the relay has taken these own writes
+ * @property {(updates: Update[]) => void} restamped own writes have new stamps
+ * @property {(writes: KeyedEntry[]) => void} superseded own writes of long ago were not offered
+ *   again
+ * @property {(how: string) => void} becameReady the map has the network's state
+ * @property {(peers: number) => void} peersChanged the number of other peers has changed
+ * @property {(status: string, problem: Error | null) => void} statusChanged there is a connection,
+ *   or there is none
+ * @property {() => void} left the seat is given up, by the map or because the connection is closed
+ */
+
+/** The seat of one map. */
+export class Seat {
+  #connection
+  #scheduler
+  #listener
+  /** @type {Session | null} */
+  #session = null
+  /** @type {MuxStream | null} */
+  #stream = null
+  #syncs
+  #watching
+  /** @type {Timer | null} */
+  #releaseTimer = null
+  /** @type {Timer | null} */
+  #reopenTimer = null
+  #sendScheduled = false
+  #reopens = 0
+  #closed = false
+
+  /**
+   * @param {Connection} connection rides on it
+   * @param {string} uri of the map
+   * @param {Replica} replica the map's entries
+   * @param {Listener} listener the map
+   */
+  constructor(connection, uri, replica, listener) {
+    this.uri = uri
+    this.replica = replica
+    const { scheduler, random } = connection
+    this.#connection = connection
+    this.#scheduler = scheduler
+    this.#listener = listener
+    this.peer = new Peer(replica, this, scheduler.nowMs)
+    this.#syncs = new Syncs(this.peer, uri, scheduler, random)
+    this.#watching = new Watching(this.peer, scheduler, random, (peer) => this.#repairFrom(peer))
+  }
+
+  // -- the map's side -----------------------------------------------------------------------------
+
+  /**
+   * The map wrote: it leaves at the end of the turn, with all else written in it.
+   *
+   * @param {Update} update
+   */
+  wrote(update) {
+    this.peer.wrote(update)
+    if (this.#stream === null || this.#sendScheduled) return
+    this.#sendScheduled = true
+    this.#scheduler.endOfTurn(() => {
+      this.#sendScheduled = false
+      this.peer.sendWrites()
+      this.#session?.flush()
+    })
+  }
+
+  /** Leaves the channel, and tells the map; a second call does nothing. */
+  close() {
+    if (this.#closed) return
+    this.#closed = true
+    this.peer.sendWrites()
+    this.#releaseTimer?.cancel()
+    this.#stopReopening()
+    this.#connection.detach(this)
+    this.#endTalk()
+    const stream = this.#stream
+    this.#stream = null
+    if (stream !== null) this.#session?.closeStream(stream)
+    this.#session?.flush()
+    this.#listener.left()
+  }
+
+  // -- the connection's side ----------------------------------------------------------------------
+
+  /** @param {Session} session */
+  sessionOpened(session) {
+    this.#session = session
+    this.#open()
+  }
+
+  /** @param {Error} problem */
+  sessionLost(problem) {
+    this.#session = null
+    this.#stopReopening()
+    this.#listener.statusChanged(OFFLINE, problem)
+  }
+
+  /** Asks the relay what it must answer; false if there is no channel. */
+  ask() {
+    return this.peer.askTime()
+  }
+
+  #open() {
+    this.#reopenTimer = null
+    if (!this.#session?.alive) return
+    const route = `${this.uri}/channel`
+    this.#stream = this.#session.open({ route, version: VERSION }, this, { id: route })
+    this.peer.opened()
+    this.#listener.statusChanged(SYNCING, null)
+  }
+
+  // -- the channel's stream -----------------------------------------------------------------------
+
+  /** @param {unknown} payload */
+  streamData(payload) {
+    if (this.#stream === null) return
+    try {
+      this.peer.receive(payload)
+    } catch (error) {
+      if (!(error instanceof RemoteError)) throw error
+      console.warn(`distmap: the channel of ${this.uri} failed: ${error.message}`)
+      this.#session?.error(this.#stream, error.message, error.code)
+    }
+    this.#scheduleRelease()
+  }
+
+  /** @param {StreamError | null} error */
+  streamClosed(error) {
+    this.#stream = null
+    this.peer.lost()
+    this.#endTalk()
+    if (this.#closed || !this.#session?.alive) return
+    const problem = error ?? new StreamError("the relay closed the channel", "closed")
+    const refused = problem.code === AccessRefused.code
+    const [least, most] = REOPEN_SECONDS
+    const range = Math.min(most, least * 2 ** this.#reopens++)
+    const delay = range * (0.5 + this.#connection.random() / 2)
+    this.#reopenTimer = this.#scheduler.later(delay, () => this.#open())
+    this.#listener.statusChanged(OFFLINE, refused ? new AccessRefused(problem.message) : problem)
+  }
+
+  #stopReopening() {
+    this.#reopens = 0
+    this.#reopenTimer?.cancel()
+    this.#reopenTimer = null
+  }
+
+  // -- what the peer asks for: see Port in peer.js ------------------------------------------------
+
+  /** @param {string} payload */
+  send(payload) {
+    if (this.#stream !== null) this.#session?.send(this.#stream, payload)
+  }
+
+  /** @param {Update[]} updates */
+  updated(updates) {
+    this.#listener.updated(updates)
+  }
+
+  /** @param {Written[]} writes */
+  taken(writes) {
+    this.#listener.taken(writes)
+  }
+
+  /** @param {Update[]} updates */
+  restamped(updates) {
+    this.#listener.restamped(updates)
+  }
+
+  /** @param {string} how */
+  becameReady(how) {
+    this.#reopens = 0
+    this.#watching.start()
+    this.#listener.becameReady(how)
+  }
+
+  /** @param {number} peers */
+  peersChanged(peers) {
+    this.#listener.peersChanged(peers)
+  }
+
+  /** @param {string} donor */
+  beginSync(donor) {
+    if (this.#session !== null) this.#syncs.begin(this.#session, donor)
+  }
+
+  /** @param {string} client */
+  serve(client) {
+    if (this.#session !== null) this.#syncs.serve(this.#session, client)
+  }
+
+  /**
+   * @param {string} peer
+   * @param {Summary} digest
+   */
+  heardDigest(peer, digest) {
+    this.#watching.heard(peer, digest)
+  }
+
+  /** @param {KeyedEntry[]} writes */
+  superseded(writes) {
+    this.#listener.superseded(writes)
+  }
+
+  /** @param {string} peer */
+  #repairFrom(peer) {
+    if (this.#stream !== null && this.#session !== null) {
+      this.#syncs.begin(this.#session, peer, true)
+    }
+  }
+
+  /** How often this replica was found to differ from another, and was repaired. */
+  get divergences() {
+    return this.#syncs.repairs
+  }
+
+  #endTalk() {
+    this.#watching.stop()
+    this.#syncs.stop()
+  }
+
+  // -- entries from the future --------------------------------------------------------------------
+
+  #scheduleRelease() {
+    const waitMs = this.replica.releaseInMs()
+    if (waitMs === null || this.#releaseTimer !== null || this.#closed) return
+    // A wrong clock could ask for years; look again once an hour at most.
+    const seconds = Math.min(waitMs / 1000 + 0.001, 3600)
+    this.#releaseTimer = this.#scheduler.later(seconds, () => {
+      this.#releaseTimer = null
+      this.peer.release()
+      this.#scheduleRelease()
+    })
+  }
+}

@@ -1,0 +1,336 @@
+// Makes two replicas equal: a conversation between a newcomer and a donor, as messages in and out.
+//
+// The newcomer leads. It compares the sums of ever smaller ranges, and in the ranges that differ it
+// takes what the donor has and hands over what the donor lacks; an empty side is filled in chunks.
+// The donor (sync_donor.js) keeps nothing between two requests. At most WINDOW requests are under
+// way.
+//
+// See Meyer, "Range-Based Set Reconciliation" (2023).
+
+/** @import { Entry, KeyedEntry } from "./entries.js" */
+/** @import { Replica, Update } from "./lww.js" */
+/** @import { Item, Summary } from "./ranges.js" */
+/** @import { Reply } from "./sync_donor.js" */
+/** @import { Answer, Hello } from "./sync_wire.js" */
+import { HASH_DIGITS } from "./entries.js"
+import { RemoteProtocolError } from "./errors.js"
+import { Queue } from "./queue.js"
+import { DIGITS, isEqual } from "./ranges.js"
+import { cut, encodeHello, mergeAll } from "./sync_donor.js"
+import * as wire from "./sync_wire.js"
+
+export { Donor, mergeAll } from "./sync_donor.js"
+
+export const WINDOW = 4
+/**
+ * A differing range of more entries (both sides together) is divided before it is compared.
+ *
+ * Dividing costs 16 sums, 330 bytes at most; comparing costs 17 bytes for each entry of this side.
+ * So with few differences small ranges pay off, and with many the sums add little to the entries.
+ */
+export const SPLIT_ABOVE = 32
+/** The same where over three quarters of the ranges differ: smaller ones would only cost time. */
+export const SPLIT_DENSE_ABOVE = 64
+/** Ranges are compared together up to about so many entries (both sides together). */
+export const GATHER = 2048
+
+/** An entry younger than this may be on its way: that a side lacks it tells of no divergence. */
+export const FRESH_MS = 5000
+/** Entries that a donor may send over twice what it said it has: nobody is kept busy for ever. */
+export const SLACK = 10_000
+
+/** @typedef {(answer: Answer) => Update[]} AnswerHandler */
+
+/** The side that asks, and that has the whole union at the end. */
+export class Newcomer {
+  /** It began with nothing, so it compares nothing: the sums of what comes are made later. */
+  blank
+  /** The conversation is at its end: the two are equal. */
+  done = false
+  /**
+   * It cannot go on: the donor may have collected tombstones that this replica has not seen, so
+   * what it has from others may be what they have deleted since.
+   */
+  outdated = false
+  /** How many entries one side lacked, but for those that may have been on their way. */
+  repaired = 0
+  #replica
+  #freshMs
+  #syncedMs
+  #floorMs = 0
+  #budget = 0
+  /** @type {Map<number, AnswerHandler>} */
+  #handlers = new Map()
+  #greeted = false
+  #finishing = false
+  #nextId = 0
+  // What is still to do.
+  /** @type {string[]} ranges to divide */
+  #toSplit = []
+  /** @type {[prefix: string, count: number][]} ranges to compare, and how many entries are there */
+  #toCompare = []
+  /** @type {[prefixes: string[], start: string][]} a part is compared; where to go on */
+  #begun = []
+  /** @type {string[]} ranges to hand over */
+  #toGive = []
+  /** @type {Queue<string>} keys to hand over */
+  #toPush = new Queue()
+
+  /**
+   * @param {Replica} replica what it takes into and gives from
+   * @param {number | null} [syncedMs] when the replica was last in touch with the network; null if
+   *   it never was
+   */
+  constructor(replica, syncedMs = null) {
+    this.blank = replica.entries.size === 0
+    this.#replica = replica
+    this.#freshMs = replica.clock.nowMs() - FRESH_MS
+    this.#syncedMs = syncedMs
+  }
+
+  /** The first message. */
+  start() {
+    return [encodeHello(this.#replica, this.blank)]
+  }
+
+  /**
+   * Takes a message of the donor.
+   *
+   * @param {unknown} message
+   * @returns {Reply} what to send, and what changed here
+   * @throws {RemoteProtocolError | VersionMismatch} the conversation cannot go on
+   */
+  receive(message) {
+    const answer = wire.decodeAnswer(message)
+    /** @type {Update[]} */
+    let updates = []
+    if (answer.event === "hello") {
+      this.#receiveHello(answer)
+    } else if (answer.event === "done") {
+      if (!this.#finishing) throw new RemoteProtocolError("the donor was done too early")
+      this.done = true
+      this.#replica.floorMs = Math.max(this.#replica.floorMs, this.#floorMs)
+      return [[], mergeAll(this.#replica, answer.held)]
+    } else {
+      const handler = this.#handlers.get(answer.id)
+      if (handler === undefined) throw new RemoteProtocolError("an answer to no question")
+      this.#handlers.delete(answer.id)
+      updates = handler(answer)
+    }
+    return [this.outdated ? [] : this.#ask(), updates]
+  }
+
+  /** @param {Hello} hello */
+  #receiveHello({ version, count, sum, floor_ms: floorMs }) {
+    wire.checkVersion(version)
+    if (this.#greeted) throw new RemoteProtocolError("a second hello")
+    this.#greeted = true
+    if (this.#syncedMs !== null && floorMs > this.#syncedMs) {
+      this.outdated = true
+      return
+    }
+    this.#floorMs = floorMs
+    this.#budget = 2 * count + SLACK
+    const mine = this.blank ? /** @type {Summary} */ ([0, 0]) : this.#replica.digest()
+    this.#judge("", mine, [count, sum], SPLIT_ABOVE)
+  }
+
+  /**
+   * Decides what to do about a range.
+   *
+   * @param {string} prefix
+   * @param {Summary} mine
+   * @param {Summary} theirs
+   * @param {number} most a range of more entries than that is divided
+   */
+  #judge(prefix, mine, theirs, most) {
+    if (isEqual(mine, theirs)) return
+    const count = mine[0] + theirs[0]
+    const divisible = prefix.length < HASH_DIGITS
+    if (theirs[0] === 0) {
+      this.#toGive.push(prefix)
+    } else if (mine[0] === 0 && count > GATHER && divisible) {
+      // In parts, so that several chunks can be under way.
+      const part = Math.floor(count / DIGITS.length)
+      for (const digit of DIGITS) this.#toCompare.push([prefix + digit, part])
+    } else if (mine[0] && count > most && divisible) {
+      this.#toSplit.push(prefix)
+    } else {
+      this.#toCompare.push([prefix, count])
+    }
+  }
+
+  /** Sends as many requests as the window has room for. */
+  #ask() {
+    const out = []
+    while (this.#handlers.size < WINDOW) {
+      const request = this.#nextRequest()
+      if (request === null) break
+      out.push(request)
+    }
+    if (this.#handlers.size === 0 && !this.#finishing) {
+      this.#finishing = true
+      out.push(wire.done())
+    }
+    return out
+  }
+
+  #nextRequest() {
+    // Dividing comes last, and deepest ranges first: that bounds how much is still to do.
+    if (this.#toPush.length || this.#toGive.length) return this.#push()
+    const begun = this.#begun.pop()
+    if (begun !== undefined) return this.#compare(...begun)
+    if (this.#toCompare.length) return this.#compare(this.#gather(), "")
+    if (this.#toSplit.length) return this.#askSums()
+    return null
+  }
+
+  /**
+   * Numbers a request, whose answer the handler takes.
+   *
+   * @param {AnswerHandler} handler
+   */
+  #expect(handler) {
+    this.#handlers.set(++this.#nextId, handler)
+    return this.#nextId
+  }
+
+  // -- dividing -----------------------------------------------------------------------------------
+
+  #askSums() {
+    const prefixes = this.#toSplit.splice(-wire.MAX_PREFIXES)
+    const id = this.#expect((answer) => this.#receiveSums(prefixes, answer))
+    return wire.askSums(id, prefixes)
+  }
+
+  /**
+   * @param {string[]} prefixes
+   * @param {Answer} answer
+   * @returns {Update[]}
+   */
+  #receiveSums(prefixes, answer) {
+    if (answer.event !== "sums" || answer.sums.length !== prefixes.length) {
+      throw new RemoteProtocolError("not the sums that were asked for")
+    }
+    prefixes.forEach((prefix, at) => {
+      const numbers = answer.sums[at]
+      const mine = this.#replica.tree.children(prefix)
+      /** @type {Summary[]} */
+      const theirs = mine.map((_, part) => [numbers[2 * part], numbers[2 * part + 1]])
+      const differing = mine.filter((ours, part) => !isEqual(ours, theirs[part])).length
+      const most = differing > (DIGITS.length * 3) / 4 ? SPLIT_DENSE_ABOVE : SPLIT_ABOVE
+      mine.forEach((ours, part) => this.#judge(prefix + DIGITS[part], ours, theirs[part], most))
+    })
+    return []
+  }
+
+  // -- comparing ----------------------------------------------------------------------------------
+
+  /** Takes ranges that are compared together. */
+  #gather() {
+    const prefixes = []
+    let count = 0
+    while (this.#toCompare.length && count < GATHER && prefixes.length < wire.MAX_PREFIXES) {
+      const [prefix, more] = this.#toCompare.splice(-1)[0]
+      prefixes.push(prefix)
+      count += more
+    }
+    return prefixes.sort()
+  }
+
+  /**
+   * @param {string[]} prefixes
+   * @param {string} start
+   */
+  #compare(prefixes, start) {
+    /** @type {Map<number, Item>} */
+    const own = new Map()
+    for (const prefix of this.blank ? [] : prefixes) {
+      for (const item of this.#replica.tree.items(prefix, start)) own.set(item.hash, item)
+    }
+    const id = this.#expect((answer) => this.#receiveEntries(prefixes, start, own, answer))
+    return wire.askEntries(id, prefixes, start, [...own.keys()])
+  }
+
+  /**
+   * @param {string[]} prefixes
+   * @param {string} start
+   * @param {Map<number, Item>} own
+   * @param {Answer} answer
+   * @returns {Update[]}
+   */
+  #receiveEntries(prefixes, start, own, answer) {
+    if (answer.event !== "entries") {
+      throw new RemoteProtocolError("not the entries that were asked for")
+    }
+    const after = answer.next
+    if (after !== null) {
+      if (after <= start || answer.entries.length === 0) {
+        throw new RemoteProtocolError("the donor does not get ahead")
+      }
+      const rest = prefixes.filter((prefix) => prefix >= after.slice(0, prefix.length))
+      if (rest.length) this.#begun.push([rest, after])
+    }
+    this.#budget -= answer.entries.length
+    if (this.#budget < 0) {
+      throw new RemoteProtocolError("many more entries than the donor said it has")
+    }
+    const updates = mergeAll(this.#replica, answer.entries, true)
+    for (const { entry } of updates) this.#countRepaired(entry)
+    // What the donor lacks is its to have, unless what it sent has just replaced that.
+    const replaced = new Set(updates.map((update) => update.key))
+    for (const hash of answer.missing) {
+      const item = own.get(hash)
+      if (item === undefined || replaced.has(item.key)) continue
+      own.delete(hash)
+      if (after === null || item.path < after) this.#toPush.push(item.key)
+    }
+    return updates
+  }
+
+  // -- handing over -------------------------------------------------------------------------------
+
+  #push() {
+    return wire.push(this.#expect(receiveTaken), cut(this.#takePushed()))
+  }
+
+  /** @returns {Generator<KeyedEntry, void>} */
+  *#takePushed() {
+    while (this.#toPush.length || this.#toGive.length) {
+      const key = this.#toPush.shift()
+      if (key === undefined) {
+        this.#give(/** @type {string} */ (this.#toGive.pop()))
+        continue
+      }
+      const entry = this.#replica.entries.get(key)
+      if (entry === undefined) continue
+      this.#countRepaired(entry)
+      yield [key, entry]
+    }
+  }
+
+  /**
+   * A range that the donor has nothing of: a large one is taken in parts.
+   *
+   * @param {string} prefix
+   */
+  #give(prefix) {
+    const { tree } = this.#replica
+    if (tree.summary(prefix)[0] > GATHER && prefix.length < HASH_DIGITS) {
+      for (const digit of DIGITS) this.#toGive.push(prefix + digit)
+    } else {
+      for (const key of tree.keys(prefix)) this.#toPush.push(key)
+    }
+  }
+
+  /** @param {Entry} entry */
+  #countRepaired({ stamp }) {
+    if (stamp.ms < this.#freshMs) this.repaired++
+  }
+}
+
+/** @type {AnswerHandler} */
+function receiveTaken(answer) {
+  if (answer.event !== "taken") throw new RemoteProtocolError("entries were pushed, and not taken")
+  return []
+}

@@ -1,0 +1,224 @@
+// The messages by which two replicas are made equal; docs/protocol.md is the normative text.
+//
+// The newcomer asks, the donor answers. Requests carry an id, and each answer the id of its
+// request.
+
+/** @import { Summary } from "./ranges.js" */
+import { HASH_DIGITS, isCount, isObject } from "./entries.js"
+import { RemoteProtocolError, VersionMismatch } from "./errors.js"
+import { FAN_OUT } from "./ranges.js"
+
+/** Major and minor: another major is refused, another minor is taken. */
+export const VERSION = [1, 0]
+/** So many ranges are divided or compared with one request; their sums are 40 KB. */
+export const MAX_PREFIXES = 128
+export const MAX_HASHES = 8192
+/** A message of entries ends with the entry that brings it over this size. */
+export const CHUNK_BYTES = 64 * 1024
+
+/**
+ * @typedef {{ event: "hello", version: number[], count: number, sum: number, floor_ms: number }}
+ *   Hello
+ */
+/** @typedef {{ event: "ask-sums", id: number, prefixes: string[] }} AskSums */
+/** @typedef {{ event: "sums", id: number, sums: number[][] }} Sums */
+/**
+ * @typedef {{ event: "ask-entries", id: number, prefixes: string[], start: string,
+ *   hashes: number[] }} AskEntries
+ */
+/**
+ * @typedef {{ event: "entries", id: number, entries: unknown[], next: string | null,
+ *   missing: number[] }} Entries
+ */
+/** @typedef {{ event: "push", id: number, entries: unknown[] }} Push */
+/** @typedef {{ event: "taken", id: number }} Taken */
+/** @typedef {{ event: "done", held: unknown[] }} Done */
+
+/** @typedef {Hello | AskSums | AskEntries | Push | Done} Request */
+/** @typedef {Hello | Sums | Entries | Taken | Done} Answer */
+
+// -- out: entries are handed over as the texts that they are --------------------------------------
+
+/**
+ * @param {Summary} digest
+ * @param {number} floorMs below it tombstones may have been collected
+ */
+export const hello = ([count, sum], floorMs) =>
+  JSON.stringify({ event: "hello", version: VERSION, count, sum, floor_ms: floorMs })
+
+/**
+ * @param {number} id
+ * @param {string[]} prefixes
+ */
+export const askSums = (id, prefixes) => JSON.stringify({ event: "ask-sums", id, prefixes })
+
+/**
+ * @param {number} id
+ * @param {number[][]} sums
+ */
+export const sums = (id, sums) => JSON.stringify({ event: "sums", id, sums })
+
+/**
+ * @param {number} id
+ * @param {string[]} prefixes
+ * @param {string} start
+ * @param {number[]} hashes
+ */
+export const askEntries = (id, prefixes, start, hashes) =>
+  JSON.stringify({ event: "ask-entries", id, prefixes, start, hashes })
+
+/**
+ * @param {number} id
+ * @param {string[]} texts
+ * @param {string | null} next
+ * @param {number[]} missing
+ */
+export const entries = (id, texts, next, missing) =>
+  `{"event":"entries","id":${id},"entries":[${texts.join(",")}],"next":${JSON.stringify(next)},` +
+  `"missing":[${missing.join(",")}]}`
+
+/**
+ * @param {number} id
+ * @param {string[]} texts
+ */
+export const push = (id, texts) => `{"event":"push","id":${id},"entries":[${texts.join(",")}]}`
+
+/** @param {number} id */
+export const taken = (id) => `{"event":"taken","id":${id}}`
+
+/** @param {string[]} [texts] */
+export const done = (texts = []) => `{"event":"done","held":[${texts.join(",")}]}`
+
+// -- in -------------------------------------------------------------------------------------------
+
+/** @typedef {(value: unknown) => boolean} Check */
+/** @typedef {Record<string, [check: Check, missing?: unknown]>} Fields */
+
+/**
+ * @param {Check} check
+ * @param {number} [most]
+ * @param {number} [least]
+ * @returns {Check}
+ */
+function listOf(check, most = Infinity, least = 0) {
+  return (value) =>
+    Array.isArray(value) &&
+    value.length >= least &&
+    value.length <= most &&
+    value.every((item) => check(item))
+}
+
+/**
+ * @param {number} most
+ * @returns {Check}
+ */
+function digits(most) {
+  return (value) => typeof value === "string" && value.length <= most && /^[0-9a-f]*$/.test(value)
+}
+
+const anything = () => true
+const isPrefix = digits(HASH_DIGITS)
+const hashes = listOf(isCount, MAX_HASHES)
+
+/** @type {Fields} */
+const HELLO = {
+  version: [listOf(isCount, 2, 2)],
+  count: [isCount],
+  sum: [isCount],
+  floor_ms: [isCount, 0],
+}
+/** @type {Fields} */
+const DONE = { held: [listOf(anything), []] }
+
+/** @type {Map<unknown, Fields>} */
+const REQUESTS = new Map([
+  ["hello", HELLO],
+  ["ask-sums", { id: [isCount], prefixes: [listOf(digits(HASH_DIGITS - 1), MAX_PREFIXES)] }],
+  [
+    "ask-entries",
+    {
+      id: [isCount],
+      prefixes: [listOf(isPrefix, MAX_PREFIXES)],
+      start: [isPrefix, ""],
+      hashes: [hashes, []],
+    },
+  ],
+  ["push", { id: [isCount], entries: [listOf(anything)] }],
+  ["done", DONE],
+])
+
+/** @type {Map<unknown, Fields>} */
+const ANSWERS = new Map([
+  ["hello", HELLO],
+  [
+    "sums",
+    { id: [isCount], sums: [listOf(listOf(isCount, 2 * FAN_OUT, 2 * FAN_OUT), MAX_PREFIXES)] },
+  ],
+  [
+    "entries",
+    {
+      id: [isCount],
+      entries: [listOf(anything)],
+      next: [(value) => value === null || isPrefix(value), null],
+      missing: [hashes, []],
+    },
+  ],
+  ["taken", { id: [isCount] }],
+  ["done", DONE],
+])
+
+/**
+ * Checks what a newcomer sent.
+ *
+ * @param {unknown} message
+ * @returns {Request}
+ * @throws {RemoteProtocolError} it is no request
+ */
+export function decodeRequest(message) {
+  return /** @type {Request} */ (decode(message, REQUESTS, "request"))
+}
+
+/**
+ * Checks what a donor sent.
+ *
+ * @param {unknown} message
+ * @returns {Answer}
+ * @throws {RemoteProtocolError} it is no answer
+ */
+export function decodeAnswer(message) {
+  return /** @type {Answer} */ (decode(message, ANSWERS, "answer"))
+}
+
+/**
+ * @param {unknown} message
+ * @param {Map<unknown, Fields>} known
+ * @param {string} what
+ */
+function decode(message, known, what) {
+  const fields = isObject(message) ? known.get(message.event) : undefined
+  if (!isObject(message) || fields === undefined) {
+    throw new RemoteProtocolError(`not a sync ${what}`)
+  }
+  /** @type {Record<string, unknown>} */
+  const decoded = { event: message.event }
+  for (const [name, [check, missing]] of Object.entries(fields)) {
+    const value = Object.hasOwn(message, name) ? message[name] : missing
+    if (!check(value)) throw new RemoteProtocolError(`not a sync ${what}: its ${name}`)
+    decoded[name] = value
+  }
+  return decoded
+}
+
+/**
+ * Refuses another major version.
+ *
+ * @param {number[]} version
+ * @throws {VersionMismatch} the other side's major version is not ours
+ */
+export function checkVersion([major, minor]) {
+  if (major === VERSION[0]) return
+  throw new VersionMismatch(
+    `the other side speaks version ${major}.${minor} of the sync protocol, ` +
+      `this one ${VERSION.join(".")}`,
+  )
+}

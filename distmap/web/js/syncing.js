@@ -1,0 +1,279 @@
+// The streams on which two peers sync: conversations of sync.js over the relay.
+
+/** @import { StreamError } from "./errors.js" */
+/** @import { Replica, Update } from "./lww.js" */
+/** @import { Scheduler, Timer } from "./scheduler.js" */
+/** @import { Session } from "./session.js" */
+/** @import { MuxStream } from "./states.js" */
+/** @import { Newcomer } from "./sync.js" */
+import { LocalProtocolError, RemoteError } from "./errors.js"
+import { Queue } from "./queue.js"
+import { Donor } from "./sync.js"
+
+/** A donor that says nothing for so long is replaced; a newcomer likewise is left. */
+export const STALL_SECONDS = 10
+/** Keys that are hashed in one turn before a sync begins. */
+export const FOLD_KEYS = 1000
+/** What the relay says when both ends are joined. */
+export const OPEN = "[stream-server]:open"
+
+/**
+ * What the two sides of a sync need of their map.
+ *
+ * @typedef {object} Party
+ * @property {string} uri
+ * @property {Replica} replica
+ * @property {Scheduler} scheduler
+ * @property {() => Newcomer} newConversation this peer's part as a newcomer
+ * @property {() => Newcomer} discard the same, after all that this replica has from others was
+ *   discarded
+ * @property {(updates: Update[]) => void} merged the donor's entries took their place
+ * @property {(updates: Update[]) => void} learned the newcomer's did: they are news to the others
+ *   too
+ * @property {(syncing: Syncing) => void} syncDone this newcomer has everything
+ * @property {(syncing: Syncing, reason: string) => void} syncFailed this newcomer needs another
+ *   donor
+ * @property {(serving: Serving) => void} servingEnded this donor has nothing left to do
+ */
+
+/** What both sides have in common: the stream, the time-out, and one message a turn. */
+class Conversation {
+  /** @type {Queue<unknown>} */
+  inbox = new Queue()
+  stopped = false
+  #session
+  #joined = false
+  /** @type {Timer | null} */
+  #turn = null
+  /** @type {Timer} */
+  #stall
+  /** @type {MuxStream | null} */
+  #stream
+
+  /**
+   * @param {Party} party
+   * @param {Session} session
+   * @param {string} route
+   */
+  constructor(party, session, route) {
+    this.party = party
+    this.#session = session
+    this.#stall = this.#startStall()
+    this.#stream = session.open(route, this)
+  }
+
+  /** Whether the next step compares. */
+  get needsSums() {
+    return true
+  }
+
+  /** Handles a message of the inbox, if there is one. */
+  step() {}
+
+  /** @param {string} _reason */
+  fail(_reason) {}
+
+  /** Ends the conversation; a second call does nothing. */
+  stop() {
+    if (this.stopped) return
+    this.stopped = true
+    this.#turn?.cancel()
+    this.#stall.cancel()
+    const stream = this.#stream
+    this.#stream = null
+    if (stream !== null) this.#session.closeStream(stream)
+  }
+
+  /** @param {unknown} payload */
+  streamData(payload) {
+    if (this.stopped) return
+    this.#stall.cancel()
+    this.#stall = this.#startStall()
+    if (!this.#joined) {
+      this.#joined = payload === OPEN
+      if (this.#joined) this.#takeTurn()
+      return
+    }
+    this.inbox.push(payload)
+    if (this.#turn === null) this.#takeTurn()
+  }
+
+  /** @param {StreamError | null} error */
+  streamClosed(error) {
+    this.#stream = null
+    if (!this.stopped) this.fail(error?.message ?? "the stream was closed")
+  }
+
+  /** @param {string[]} messages */
+  send(messages) {
+    if (this.#stream === null) return
+    for (const message of messages) this.#session.send(this.#stream, message)
+  }
+
+  /**
+   * Tells the other side why this one leaves.
+   *
+   * @param {string} message
+   * @param {string} code
+   */
+  refuse(message, code) {
+    if (this.#stream !== null) this.#session.error(this.#stream, message, code)
+  }
+
+  /** Handles one message, once the tree of sums is up to date; the rest in later turns. */
+  #takeTurn() {
+    this.#turn = null
+    if (this.needsSums && !this.party.replica.fold(FOLD_KEYS)) {
+      this.#takeTurnSoon()
+      return
+    }
+    try {
+      this.step()
+    } catch (error) {
+      if (!(error instanceof RemoteError || error instanceof LocalProtocolError)) throw error
+      const stream = this.#stream
+      this.#stream = null
+      if (!this.stopped) this.fail(error.message)
+      if (stream !== null) this.#session.error(stream, error.message, error.code)
+      return
+    }
+    if (this.inbox.length && !this.stopped) this.#takeTurnSoon()
+  }
+
+  #takeTurnSoon() {
+    this.#turn = this.party.scheduler.soon(() => this.#takeTurn())
+  }
+
+  #startStall() {
+    return this.party.scheduler.later(STALL_SECONDS, () =>
+      this.fail(`silent for ${STALL_SECONDS} s`),
+    )
+  }
+}
+
+/** This peer as the newcomer. */
+export class Syncing extends Conversation {
+  #newcomer
+  #started = false
+
+  /**
+   * @param {Party} party its map
+   * @param {Session} session the connection
+   * @param {string} donor the member to sync with
+   * @param {string} client names this conversation
+   */
+  constructor(party, session, donor, client) {
+    super(party, session, `${party.uri}/proxy/client/${donor}/${client}`)
+    this.donor = donor
+    this.#newcomer = party.newConversation()
+  }
+
+  /** @override */
+  get needsSums() {
+    return !this.#newcomer.blank
+  }
+
+  /** @override */
+  step() {
+    if (!this.#started) {
+      this.#started = true
+      this.send(this.#newcomer.start())
+    }
+    if (this.inbox.length) {
+      const [messages, updates] = this.#newcomer.receive(this.inbox.shift())
+      this.party.merged(updates)
+      this.send(messages)
+    }
+    if (this.#newcomer.outdated) {
+      this.#newcomer = this.party.discard()
+      this.send(this.#newcomer.start())
+    }
+    if (this.#newcomer.done) {
+      this.stop()
+      this.party.syncDone(this)
+    }
+  }
+
+  /** See Newcomer. */
+  get repaired() {
+    return this.#newcomer.repaired
+  }
+
+  /**
+   * @override
+   * @param {string} reason
+   */
+  fail(reason) {
+    this.stop()
+    this.party.syncFailed(this, reason)
+  }
+}
+
+/** This peer as the donor. */
+export class Serving extends Conversation {
+  #donor
+
+  /**
+   * @param {Party} party its map
+   * @param {Session} session the connection
+   * @param {string} member this peer's name on the channel
+   * @param {string} client the conversation that the relay announced
+   */
+  constructor(party, session, member, client) {
+    super(party, session, servingRoute(party, member, client))
+    this.#donor = new Donor(party.replica)
+  }
+
+  /** @override */
+  step() {
+    if (!this.inbox.length) return
+    const [messages, updates] = this.#donor.receive(this.inbox.shift())
+    // Before the answer: the newcomer then knows that nothing it brought can be lost with us.
+    this.party.learned(updates)
+    this.send(messages)
+  }
+
+  /**
+   * @override
+   * @param {string} _reason
+   */
+  fail(_reason) {
+    this.stop()
+    this.party.servingEnded(this)
+  }
+}
+
+/** This peer as a donor that serves as many as it can already. */
+export class Refusing extends Conversation {
+  /**
+   * @param {Party} party its map
+   * @param {Session} session the connection
+   * @param {string} member this peer's name on the channel
+   * @param {string} client the conversation that the relay announced
+   */
+  constructor(party, session, member, client) {
+    super(party, session, servingRoute(party, member, client))
+  }
+
+  /** @override */
+  step() {
+    this.refuse("this donor serves enough newcomers", "busy")
+  }
+
+  /**
+   * @override
+   * @param {string} _reason
+   */
+  fail(_reason) {
+    this.stop()
+  }
+}
+
+/**
+ * @param {Party} party
+ * @param {string} member
+ * @param {string} client
+ */
+function servingRoute({ uri }, member, client) {
+  return `${uri}/proxy/server/${member}/client/${client}/${client}`
+}

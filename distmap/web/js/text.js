@@ -1,0 +1,61 @@
+// What JavaScript's strings, which are UTF-16, need so that both languages see the same text.
+
+// Older browsers have no isWellFormed(); with the flag u only a lone surrogate matches.
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+/**
+ * Whether UTF-8 can hold a string: it has no lone surrogate.
+ *
+ * @type {(text: string) => boolean}
+ */
+export const isWellFormed =
+  "isWellFormed" in String.prototype
+    ? (text) => text.isWellFormed()
+    : (text) => !LONE_SURROGATE.test(text)
+
+/**
+ * How many bytes of UTF-8 a well-formed string has.
+ *
+ * @param {string} text
+ */
+export function utf8Length(text) {
+  let bytes = text.length
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    // Each half of a surrogate pair counts for two of the four bytes.
+    if (unit > 0x7f) bytes += unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
+  }
+  return bytes
+}
+
+/**
+ * Whether a string has more bytes of UTF-8 than a limit; counts them only if that is in doubt.
+ *
+ * @param {string} text
+ * @param {number} limit
+ */
+export function isOver(text, limit) {
+  return text.length > limit || (3 * text.length > limit && utf8Length(text) > limit)
+}
+
+/**
+ * Compares two strings in the order of their UTF-8, that is, of their code points.
+ *
+ * @param {string} a
+ * @param {string} b
+ * @returns {number} less than, equal to or greater than 0
+ */
+export function compareUtf8(a, b) {
+  const length = Math.min(a.length, b.length)
+  let at = 0
+  while (at < length && a.charCodeAt(at) === b.charCodeAt(at)) at++
+  if (at === length) return a.length - b.length
+  const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)]
+  // A surrogate stands for a code point that is greater than all that one unit can tell.
+  return rank(x) - rank(y)
+}
+
+/** @param {number} unit */
+function rank(unit) {
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit
+}

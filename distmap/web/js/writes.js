@@ -1,0 +1,73 @@
+// The promises of a map's writes that the relay has not yet taken.
+
+/** @import { Stamp } from "./clock.js" */
+/** @import { Update } from "./lww.js" */
+/** @import { Written } from "./outbox.js" */
+import { compareStamps } from "./clock.js"
+import { Deferred } from "./deferreds.js"
+
+/** @typedef {{ stamp: Stamp, taken: Deferred<any>, result: unknown }} Write */
+
+/** By key, the promises, oldest first. */
+export class Writes {
+  /** @type {Map<string, Write[]>} */
+  #waiting = new Map()
+
+  /**
+   * Adds a write.
+   *
+   * @param {Update} update
+   * @param {unknown} result of the promise
+   * @returns {Promise<any>} fulfilled once the relay has the write, or a later one of its key
+   */
+  add({ key, entry: { stamp } }, result) {
+    const write = { stamp, taken: new Deferred(), result }
+    const waiting = this.#waiting.get(key)
+    if (waiting === undefined) this.#waiting.set(key, [write])
+    else waiting.push(write)
+    return write.taken.promise
+  }
+
+  /**
+   * The relay has these.
+   *
+   * @param {Written[]} writes
+   */
+  taken(writes) {
+    for (const [key, stamp] of writes) {
+      const waiting = this.#waiting.get(key)
+      if (waiting === undefined) continue
+      while (waiting.length && compareStamps(waiting[0].stamp, stamp) <= 0) {
+        const write = waiting.shift()
+        write?.taken.resolve(write.result)
+      }
+      if (waiting.length === 0) this.#waiting.delete(key)
+    }
+  }
+
+  /**
+   * These have new stamps.
+   *
+   * @param {Update[]} updates
+   */
+  restamped(updates) {
+    for (const { key, entry } of updates) {
+      for (const write of this.#waiting.get(key) ?? []) write.stamp = entry.stamp
+    }
+  }
+
+  /**
+   * Those of a key, or all, will not be taken.
+   *
+   * @param {Error} error
+   * @param {string} [key]
+   */
+  fail(error, key) {
+    const keys = key === undefined ? [...this.#waiting.keys()] : [key]
+    for (const each of keys) {
+      const waiting = this.#waiting.get(each) ?? []
+      this.#waiting.delete(each)
+      for (const { taken } of waiting) taken.reject(error)
+    }
+  }
+}

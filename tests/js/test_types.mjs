@@ -1,0 +1,85 @@
+// distmap.d.ts, as programs use it. The compiler checks this file; to run it is to check the names.
+
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import WebSocket from "ws"
+
+import * as api from "../../distmap/web/distmap.js"
+import { Connection, DistributedMap, connect, errors } from "../../distmap/web/distmap.js"
+import * as connections from "../../distmap/web/js/connection.js"
+import * as allErrors from "../../distmap/web/js/errors.js"
+import * as maps from "../../distmap/web/js/map.js"
+
+/** @typedef {{ price: number, colours: string[] }} Fruit */
+
+test("a program of types", async () => {
+  const connection = connect("ws://127.0.0.1:9/", { WebSocket, retentionSeconds: 60 })
+  /** @type {DistributedMap<Fruit>} */
+  const fruits = new DistributedMap(connection, "/fruits", { maxValueBytes: 1000 })
+  const off = fruits.on("set", (fruit, key, map) => [fruit.price, key.length, map.size])
+  fruits.on("ready", (map) => map.get("apple")?.colours[0])
+  fruits.on("status", (status, problem) => status === "offline" && problem?.code)
+  fruits.observe((change) => change.value?.price === change.oldValue?.price && change.timeMs)
+  connection.on("offline", (problem) => problem instanceof errors.ConnectionProblem)
+  fruits.set("apple", { price: 3, colours: ["red"] })
+  const lines = Array.from(fruits, ([key, { price }]) => `${key}: ${price.toFixed(2)}`)
+  assert.deepEqual(lines, ["apple: 3.00"])
+  off()
+  // @ts-expect-error a price is a number
+  fruits.set("pear", { price: "3", colours: [] })
+  // @ts-expect-error there is no such event
+  assert.throws(() => fruits.on("sett", () => {}))
+  /** @type {boolean} */
+  const deleted = await Promise.race([fruits.delete("apple"), false])
+  assert.equal(deleted, false)
+  await connection.close()
+  assert.equal(fruits.status, "closed")
+})
+
+test("what is declared is there, and nothing else", async () => {
+  assert.deepEqual(Object.keys(api).sort(), ["Connection", "DistributedMap", "connect", "errors"])
+  assert.deepEqual(Object.keys(errors).sort(), Object.keys(allErrors).sort())
+  const hidden = new Set(["attach", "detach", "attemptOpened", "attemptReceived", "attemptFailed"])
+  const declared = /** @type {[Function, string[]][]} */ ([
+    [Connection, ["close", "off", "on", "problem", "status", "wake"]],
+    [
+      DistributedMap,
+      [
+        ...[
+          "close",
+          "delete",
+          "divergences",
+          "entries",
+          "forEach",
+          "get",
+          "has",
+          "keys",
+          "observe",
+        ],
+        ...["off", "on", "peers", "problem", "ready", "refused", "set", "size", "status", "synced"],
+        "values",
+      ],
+    ],
+  ])
+  for (const [type, names] of declared) {
+    const found = Object.getOwnPropertyNames(type.prototype).filter((name) => !hidden.has(name))
+    assert.deepEqual(found.sort(), ["constructor", ...names].sort())
+  }
+  for (const [name, type] of Object.entries(allErrors)) {
+    const error = new type("why")
+    assert.ok(error instanceof errors.DistMapError && error instanceof Error)
+    assert.deepEqual([error.name, error.message, typeof error.code], [name, "why", "string"])
+  }
+})
+
+// What is declared of a member is what the modules have. (Types of parameters are not compared.)
+/** @typedef {{ [K in keyof Connection]: unknown }} DeclaredConnection */
+/** @typedef {{ [K in keyof DistributedMap]: unknown }} DeclaredMap */
+/** @type {(connection: connections.Connection, map: maps.DistributedMap) => unknown[]} */
+export const checked = (connection, map) => {
+  /** @type {DeclaredConnection} */
+  const declaredConnection = connection
+  /** @type {DeclaredMap} */
+  const declaredMap = map
+  return [declaredConnection, declaredMap]
+}
