@@ -115,6 +115,14 @@ class WireDelete(msgspec.Struct, tag_field="event", tag="delete", forbid_unknown
     stamp: _WireStamp
 
 
+# What nearly all entries look like: written by this module, of printable ASCII, a string or a small
+# integer. Such a value is canonical as it stands.
+_match_plain = re.compile(
+    rb'\{"event":"set","key":"([ !#-\[\]-~]{1,1024})",'
+    rb'"value":("[ !#-\[\]-~]*"|0|-?[1-9][0-9]{0,14}|true|false|null),'
+    rb'"stamp":\[(0|[1-9][0-9]{0,14}),(0|[1-9][0-9]{0,14}),"([A-Za-z0-9_-]{1,32})"\]\}'
+).fullmatch
+
 _known = msgspec.json.Decoder(WireSet | WireDelete)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _name = msgspec.json.Decoder(str)
@@ -155,6 +163,12 @@ def decode_entry(
     Raises:
         RemoteProtocolError: it is malformed, or no map can hold it.
     """
+    plain = _match_plain(text)
+    if plain is not None:
+        key, value, ms, counter, writer = plain.groups()
+        if len(value) <= max_value_bytes:
+            stamp = Stamp(int(ms), int(counter), _writer(writer.decode()))
+            return key.decode(), Entry(stamp, value)
     try:
         return check_entry(_known.decode(text), max_value_bytes)
     except values.NOT_JSON:

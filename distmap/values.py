@@ -19,7 +19,6 @@ MAX_KEY_BYTES: Final = 1024
 MAX_VALUE_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**53 - 1
-_QUOTE, _BACKSLASH = b'"\\'
 # From here on ECMAScript writes an integral number with an exponent, so it reads as no integer.
 _EXPONENT_FROM: Final = 1e21
 
@@ -89,8 +88,6 @@ def canonical(text: bytes | msgspec.Raw, max_bytes: int = MAX_VALUE_BYTES) -> by
     Raises:
         InvalidType, InvalidValue: as :func:`encode`; InvalidValue also if it is no JSON.
     """
-    if len(text) <= max_bytes and _is_plain_string(bytes(text)):
-        return bytes(text)
     if len(text) > 2 * max_bytes:
         raise InvalidValue(f"a value is {max_bytes} bytes at most")
     try:
@@ -98,19 +95,6 @@ def canonical(text: bytes | msgspec.Raw, max_bytes: int = MAX_VALUE_BYTES) -> by
     except NOT_JSON as error:
         raise InvalidValue(f"a value is not JSON: {error}") from None
     return _encode_checked(value, max_bytes, True)
-
-
-def _is_plain_string(text: bytes) -> bool:
-    """Whether it is a JSON string of printable ASCII: as it is, it is canonical."""
-    inner = text[1:-1]
-    return (
-        len(text) > 1
-        and text[0] == text[-1] == _QUOTE
-        and text.isascii()
-        and _QUOTE not in inner
-        and _BACKSLASH not in inner
-        and inner.decode().isprintable()
-    )
 
 
 def decode(text: bytes) -> Any:
