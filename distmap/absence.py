@@ -55,6 +55,14 @@ class Absence:
         self._writes = writes + list(again.values())
         self._replica.clear()
 
+    def restore(self, outbox: Outbox) -> None:
+        """Nobody is left to fetch from: what was discarded is all there is."""
+        for key, entry in self._before.items():
+            self._replica.merge(key, entry, trusted=True)
+        for key, entry, base in self._writes:
+            if key not in outbox:
+                outbox.add(key, entry, base)
+
     def end(self, outbox: Outbox) -> Return:
         """The state of the network is here: settles what became of the own writes."""
         entries = self._replica.entries

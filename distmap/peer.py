@@ -253,7 +253,9 @@ class Peer:
         if not self.outbox.is_online:
             self.outbox.go_online()
         absence, self._absence = self._absence, None
-        if absence is not None:
+        if absence is not None and how == ALONE and not self.peers:
+            absence.restore(self.outbox)
+        elif absence is not None:
             end = absence.end(self.outbox)
             self._port.restamped(end.offered)
             self._port.taken(end.taken)

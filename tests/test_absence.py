@@ -237,6 +237,29 @@ class LongAbsenceTest(NetworkTestCase):
         wanted = {f"k{at}": "old" for at in range(1, 20)}
         self.assert_equal_maps([self.home, self.away, other], {**wanted, "mine": 1})
 
+    def test_the_only_donor_leaves_while_it_is_fetched_afresh(self) -> None:
+        """What was discarded is then all there is: it is taken back."""
+        self.leave()
+        before = dict(self.away)
+        written = self.away.set("mine", 1)
+        del self.home["k0"]
+        self.network.settle(2 * RETENTION_SECONDS)
+        discard = self.away._seat.peer.discard
+        discarded: list[int] = []
+
+        def discard_and_leave() -> Any:
+            discarded.append(1)
+            self.network.clock.callLater(0, self.home.connection.close)
+            return discard()
+
+        self.patch(self.away._seat.peer, "discard", discard_and_leave)
+        self.come_back()
+        self.network.settle(20)
+        self.assertEqual(discarded, [1])
+        self.assertEqual((self.away.status, self.away.peers), ("ready", 0))
+        self.assertEqual(dict(self.away), {**before, "mine": 1})
+        self.assertIsNone(self.successResultOf(written))
+
     def test_a_repair_long_after_the_last_reconnect(self) -> None:
         """Who has been here all the time is not out of date, however long ago it was away."""
         self.network.cut(self.away.connection)
