@@ -55,6 +55,18 @@ export class Absence {
   }
 
   /**
+   * Nobody is left to fetch from: what was discarded is all there is.
+   *
+   * @param {Outbox} outbox
+   */
+  restore(outbox) {
+    for (const [key, entry] of this.#before) this.#replica.merge(key, entry, true)
+    for (const { key, entry, base } of this.#writes) {
+      if (!outbox.has(key)) outbox.add(key, entry, base)
+    }
+  }
+
+  /**
    * The state of the network is here: settles what became of the own writes.
    *
    * @param {Outbox} outbox

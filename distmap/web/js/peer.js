@@ -221,7 +221,9 @@ export class Peer {
     if (!this.outbox.isOnline) this.outbox.goOnline()
     const absence = this.#absence
     this.#absence = null
-    if (absence !== null) {
+    if (absence !== null && how === ALONE && this.peers === 0) {
+      absence.restore(this.outbox)
+    } else if (absence !== null) {
       const end = absence.end(this.outbox)
       this.#port.restamped(end.offered)
       this.#port.taken(end.taken)
