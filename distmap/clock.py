@@ -38,11 +38,13 @@ class HybridClock:
         writer: the id of the replica: 1 to 32 of ``A-Z a-z 0-9 _ -``.
     """
 
-    __slots__ = ("_counter", "_ms", "_wall_ms", "offset_ms", "writer")
+    __slots__ = ("_counter", "_ms", "_wall_ms", "heard_ms", "offset_ms", "writer")
 
     def __init__(self, wall_ms: Callable[[], float], writer: str) -> None:
         self.writer = writer
         self.offset_ms = 0.0
+        # What the relay last said; unlike the estimate, no jump of the local clock moves it.
+        self.heard_ms: float | None = None
         self._wall_ms = wall_ms
         self._ms = 0
         self._counter = 0

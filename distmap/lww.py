@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from distmap import values
-from distmap.clock import HybridClock
+from distmap.clock import MAX_AHEAD_MS, HybridClock
 from distmap.entries import Entry, entry_hash, wins
 from distmap.holding import Holding
 from distmap.ranges import RangeTree
@@ -163,10 +163,15 @@ class Replica:
 
     # -- tombstones -------------------------------------------------------------------------------
 
+    def _certain_ms(self) -> int:
+        """The time for what cannot be undone: a local clock that jumped must not forget deletes."""
+        now_ms, heard_ms = self.clock.now_ms(), self.clock.heard_ms
+        return now_ms if heard_ms is None else min(now_ms, int(heard_ms) + MAX_AHEAD_MS)
+
     def collect(self, most: int) -> bool:
         """Forgets up to `most` tombstones older than the retention; True if no more are."""
         step = max(1, self.retention_ms // RETENTION_STEPS)
-        until_ms = (self.clock.now_ms() - self.retention_ms) // step * step
+        until_ms = (self._certain_ms() - self.retention_ms) // step * step
         while self._oldest and self._oldest[0][0] < until_ms:
             if not most:
                 return False

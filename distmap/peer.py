@@ -152,6 +152,7 @@ class Peer:
 
     def _set_offset(self, sent_ms: float, time_ms: float) -> None:
         """Learns the relay's time; what a wrong clock has done here is put right."""
+        self.replica.clock.heard_ms = time_ms
         offset_ms = self._offset.add(sent_ms, self._now_ms(), time_ms)
         if offset_ms is None:
             return
