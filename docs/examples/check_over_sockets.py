@@ -55,7 +55,6 @@ def test_a_newcomer_gets_everything(connections):
 @pytest_twisted.ensureDeferred
 async def test_values(connections, value):
     mine = DistributedMap(connections[0], "/values")
-    theirs = DistributedMap(connections[1], "/values")
     await mine.set("key", value)
-    await theirs.ready()
+    theirs = await DistributedMap(connections[1], "/values").ready()
     assert theirs["key"] == value
