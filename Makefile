@@ -1,5 +1,6 @@
 # make run     set-up and the relay with its web page, on http://localhost:8080/ (make run PORT=9000)
 # make test    set-up and everything that is checked: lint, types, pytest, trial, the lowest versions
+# make simulate  whole networks on virtual time, with faults (make simulate SEEDS=10000)
 # make docs    the documentation, as HTML in docs/_build
 # make format  puts the sources into the form that make lint wants
 # make clean   removes what the others made
@@ -9,6 +10,7 @@
 
 PYTHON ?= python3
 PORT ?= 8080
+SEEDS ?= 1000
 
 VENV := .venv
 LOWEST := .venv-lowest
@@ -21,7 +23,7 @@ VERSION := $(shell $(WHICH_VERSION) 2>/dev/null)
 METADATA := setup.cfg pyproject.toml
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test lint format pytest trial test-lowest docs setup clean
+.PHONY: run simulate test lint format pytest trial test-lowest docs setup clean
 .NOTPARALLEL:
 
 run: $(VENV)/.run
@@ -47,6 +49,9 @@ trial: setup
 
 test-lowest: setup $(LOWEST)/.test
 	$(LOWEST)/bin/python -m pytest
+
+simulate: setup
+	$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS)
 
 docs: $(VENV)/.docs
 	$(VENV)/bin/sphinx-build -W --keep-going -b html docs docs/_build/html

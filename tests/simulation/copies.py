@@ -1,0 +1,366 @@
+"""A peer's copy of a map under watch: what it wrote, what it has had, and what it told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from distmap import Change, DistributedMap, Status
+from distmap.clock import Stamp
+from distmap.connection import Connection
+from distmap.entries import Entry, wins
+from distmap.errors import MapClosed, Superseded
+from distmap.lww import Update
+from distmap.peer import BY_PEER
+from tests.simulation.known import TELLS_HELD_AGAIN
+from tests.simulation.ordered import order_sets
+
+
+@dataclass
+class Write:
+    """One write of one copy.
+
+    Attributes:
+        stamp: its stamp; that of a write which was stamped anew changes.
+        at: when it was made, in virtual seconds.
+        settled: what became of it, if that is known: ``taken``, ``closed`` or ``superseded``.
+    """
+
+    copy: Copy
+    key: str
+    stamp: Stamp
+    value: bytes | None
+    at: float
+    settled: str | None = None
+
+
+class Witness(Protocol):
+    """Who hears what a copy has seen."""
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds."""
+
+    def broken(self, reason: str) -> None:
+        """A promise is broken."""
+
+    def written(self, write: Write) -> None:
+        """A copy wrote, or stamped a write anew."""
+
+    def taken(self, write: Write) -> None:
+        """The relay acknowledged a write."""
+
+    def deleted(self, uri: str, key: str, stamp: Stamp) -> None:
+        """A tombstone is in place somewhere."""
+
+    def may_be_gone(self, uri: str, key: str, stamp: Stamp) -> bool:
+        """Whether an entry may be deleted so long ago that nobody need remember it."""
+
+    def left_alone(self, copy: Copy, why: str) -> None:
+        """A copy is ready, and nobody has given it the map."""
+
+    def copy_of(self, uri: str, member: str) -> Copy | None:
+        """The copy of a member of a map's channel; None if it is not one of ours."""
+
+    def syncs(self, newcomer: Copy, donor: Copy) -> None:
+        """A copy begins to sync with another."""
+
+    def trace(self, who: str, what: str, *details: object) -> None:
+        """Something to tell."""
+
+
+class Copy:
+    """A map on a connection, watched.
+
+    Attributes:
+        had: the greatest entry that ever was in place, by key.
+        ready_at: since when it is ready; None while it is not.
+        syncing_at: since when it is syncing; None while it is not.
+        waiting: writes whose Deferred has not fired.
+    """
+
+    def __init__(self, witness: Witness, name: str, connection: Connection, uri: str) -> None:
+        self.name = name
+        self.uri = uri
+        self.had: dict[str, Entry] = {}
+        self.ready_at: float | None = None
+        self.syncing_at: float | None = None
+        self.waiting: dict[int, Write] = {}
+        self.writes: list[Write] = []
+        self.became_ready = False
+        self.closed = False
+        self._told: dict[str, Any] | None = None  # the map as its events tell it
+        self._fetching = False
+        self._unsure: set[str] = set()
+        self._foreign: dict[str, Stamp] = {}
+        self._latest_foreign = (0, 0)
+        self._latest_own = (0, 0)
+        self._writing = False
+        self._restamping = False
+        self._donor: Copy | None = None
+        self._offered: dict[str, Entry] = {}
+        self._witness = witness
+        self.map = DistributedMap(connection, uri)
+        self.replica = self.map._replica
+        order_sets(self.map)
+        self._hook(self.replica, "_place", self._placed)
+        self._hook(self.replica, "restamp", self._restamped)
+        self._hook(self.replica, "rewrite", self._rewritten)
+        self._hook(self.replica, "hold_again", self._holds_again)
+        self._hook(self.replica, "clear", self._cleared)
+        self._hook(self.map._seat, "begin_sync", self._begins_sync)
+        self._hook(self.map._seat, "became_ready", self._becomes_ready)
+        self._status_changed(self.map.status)
+        self.map.on("status", self._status_changed)
+        self.map.on("ready", self._first_ready)
+        self.map.observe(self._changed)
+        self.map.on("superseded", self._superseded)
+        self.map.ready().addCallbacks(self._ready_fired, self._ready_failed)
+
+    def __repr__(self) -> str:
+        return f"<Copy {self.name}{self.uri}>"
+
+    def _hook(self, owner: object, name: str, hook: Callable[..., Any]) -> None:
+        setattr(owner, name, partial(hook, getattr(owner, name)))
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def set(self, key: str, value: Any, *, plainly: bool = False) -> None:
+        """Writes a value; plainly: with no Deferred."""
+        deferred = None
+        self._writing = True
+        if plainly:
+            self.map[key] = value
+        else:
+            deferred = self.map.set(key, value)
+        self._writing = False
+        self._log(key, deferred)
+
+    def delete(self, key: str, *, plainly: bool = False) -> None:
+        """Deletes a key, if it is there."""
+        if key not in self.map:
+            if not plainly:
+                self.map.delete(key).addCallback(self._deleted_nothing)
+            return
+        deferred = None
+        self._writing = True
+        if plainly:
+            del self.map[key]
+        else:
+            deferred = self.map.delete(key)
+        self._writing = False
+        self._log(key, deferred)
+
+    def _deleted_nothing(self, found: bool) -> None:
+        if found:
+            self._witness.broken(f"{self} deleted what it did not have")
+
+    def _log(self, key: str, deferred: Deferred[Any] | None) -> None:
+        entry = self.replica.entries[key]
+        write = Write(self, key, entry.stamp, entry.value, self._witness.now)
+        self._witness.trace(self.name, "writes", self.uri, key, entry.stamp, entry.value)
+        seen = max(self._latest_foreign, self._latest_own)
+        if entry.stamp[:2] <= seen:
+            self._witness.broken(f"{self} wrote {entry.stamp}, not later than what it saw: {seen}")
+        self._latest_own = entry.stamp[:2]
+        self.writes.append(write)
+        self._witness.written(write)
+        if deferred is not None:
+            self.waiting[id(write)] = write
+            deferred.addCallbacks(self._taken, self._refused, (write,), {}, (write,), {})
+
+    def _taken(self, result: object, write: Write) -> None:
+        self.waiting.pop(id(write), None)
+        write.settled = "taken"
+        self._witness.taken(write)
+
+    def _refused(self, failure: Failure, write: Write) -> None:
+        self.waiting.pop(id(write), None)
+        if failure.check(Superseded):
+            write.settled = "superseded"
+            return
+        write.settled = "closed"
+        if not (failure.check(MapClosed) and self.closed):
+            self._witness.broken(f"a write of {self} failed: {failure.value!r}")
+
+    # -- what the replica does --------------------------------------------------------------------
+
+    def _placed(self, place: Callable[..., Update], key: str, entry: Entry, old: Any) -> Update:
+        update = place(key, entry, old)
+        if self._restamping:
+            return update
+        if entry.value is None:
+            self._witness.deleted(self.uri, key, entry.stamp)
+        before = self.had.get(key)
+        if before is not None and not wins(key, entry, before):
+            self._witness.broken(f"{self} went back at {key}: from {before} to {entry}")
+        self.had[key] = entry
+        if not self._writing:
+            self._foreign[key] = entry.stamp
+            self._latest_foreign = max(self._latest_foreign, entry.stamp[:2])
+        return update
+
+    def _restamped(self, restamp: Callable[..., list[Update]], keys: list[str]) -> list[Update]:
+        self._restamping = True
+        updates = restamp(keys)
+        self._restamping = False
+        self._latest_own = (0, 0)
+        for key, entry, _ in updates:
+            self._stamped_anew(key, entry)
+        return updates
+
+    def _rewritten(self, rewrite: Callable[..., Update], key: str, value: Any) -> Update:
+        self._writing = True
+        update = rewrite(key, value)
+        self._writing = False
+        self._stamped_anew(key, update.entry)
+        return update
+
+    def _stamped_anew(self, key: str, entry: Entry) -> None:
+        self._witness.trace(self.name, "stamps anew", key, entry.stamp)
+        foreign = self._foreign.get(key)
+        if foreign is not None and entry.stamp <= foreign:
+            self._witness.broken(f"{self} stamped {key} anew before what it replaced: {entry}")
+        self.had[key] = entry
+        self._latest_own = max(self._latest_own, entry.stamp[:2])
+        if entry.value is None:
+            self._witness.deleted(self.uri, key, entry.stamp)
+        for write in self.writes:
+            if write.key == key and write.stamp > entry.stamp:
+                write.stamp = entry.stamp
+        self._witness.written(Write(self, key, entry.stamp, entry.value, self._witness.now))
+
+    def _holds_again(
+        self, hold_again: Callable[[], list[tuple[str, Entry]]]
+    ) -> list[tuple[str, Entry]]:
+        """What its wrong clock had let in is out again."""
+        ahead = hold_again()
+        for key, _ in ahead:
+            del self.had[key]
+            self._foreign.pop(key, None)
+            if not TELLS_HELD_AGAIN:
+                self._unsure.add(key)
+        self._latest_foreign = max((s[:2] for s in self._foreign.values()), default=(0, 0))
+        return ahead
+
+    def _cleared(self, clear: Callable[[], None]) -> None:
+        """It was away for too long, and fetches all afresh."""
+        self._witness.trace(self.name, "discards", self.uri)
+        clear()
+        order_sets(self.map)
+        self.had.clear()
+        self._foreign.clear()
+        self._fetching = True
+
+    @property
+    def is_syncing(self) -> bool:
+        """Whether it talks with a donor."""
+        return self.map._seat._syncs._syncing is not None
+
+    @property
+    def serving(self) -> int:
+        """How many newcomers it serves."""
+        return len(self.map._seat._syncs.serving)
+
+    def has(self, key: str, stamp: Stamp) -> bool:
+        """Whether an entry is here, or waits for its time, or a later one is."""
+        entry = self.replica.entries.get(key)
+        if entry is not None and entry.stamp >= stamp:
+            return True
+        return any(k == key and e.stamp >= stamp for k, e in self.replica.held)
+
+    # -- what the seat does -----------------------------------------------------------------------
+
+    def _begins_sync(self, begin_sync: Callable[..., None], donor: str) -> None:
+        self._donor = self._witness.copy_of(self.uri, donor)
+        self._offered = dict(self._donor.replica.entries) if self._donor is not None else {}
+        self._witness.trace(self.name, "syncs", self.uri, donor)
+        begin_sync(donor)
+        if self._donor is not None:
+            self._witness.syncs(self, self._donor)
+
+    def _becomes_ready(self, became_ready: Callable[..., None], how: str) -> None:
+        donor, self._donor = self._donor, None
+        if how == BY_PEER and donor is not None:
+            for key, entry in self._offered.items():
+                # What the donor has stamped anew meanwhile it never gave to anybody.
+                had = donor.had.get(key, entry)
+                if not self.has(key, min(entry.stamp, had.stamp)):
+                    if self._witness.may_be_gone(self.uri, key, entry.stamp):
+                        continue
+                    self._witness.broken(f"{self} is ready without {key}: {entry} of {donor}")
+                    break
+        elif how == BY_PEER:
+            self._witness.left_alone(self, "by a liar")
+        else:
+            self._witness.left_alone(self, "by the relay")
+        became_ready(how)
+        if self._fetching:
+            self._fetching = False
+            self._told = dict(self.map)
+
+    # -- what the map tells -----------------------------------------------------------------------
+
+    def _status_changed(self, status: Status) -> None:
+        self._witness.trace(self.name, "is", self.uri, status, status.code)
+        now = self._witness.now
+        self.ready_at = now if status == "ready" else None
+        self.syncing_at = now if status == "syncing" else None
+
+    def _first_ready(self, shared: DistributedMap) -> None:
+        self._told = dict(shared)
+
+    def _changed(self, change: Change) -> None:
+        if self._told is None or self._fetching:
+            return
+        if change.key not in self._unsure and self._told.get(change.key) != change.old_value:
+            self._witness.broken(f"{self} told another old value of {change.key} than before")
+        if change.deleted:
+            self._told.pop(change.key, None)
+        else:
+            self._told[change.key] = change.value
+
+    def _superseded(self, value: object, key: str, shared: DistributedMap) -> None:
+        self._witness.trace(self.name, "gives up", self.uri, key)
+        for write in self.writes:
+            if write.key == key:
+                write.settled = "superseded"
+
+    def check_told(self) -> None:
+        """Whether the events tell the same as the map."""
+        told, shared = self._told, dict(self.map)
+        for key in self._unsure:
+            shared.pop(key, None)
+            if told is not None:
+                told.pop(key, None)
+        if told is not None and told != shared:
+            self._witness.broken(f"{self} told other changes than there were")
+
+    def _ready_fired(self, shared: DistributedMap) -> None:
+        self.became_ready = True
+
+    def _ready_failed(self, failure: Failure) -> None:
+        if not (failure.check(MapClosed) and self.closed):
+            self._witness.broken(f"ready of {self} failed: {failure.value!r}")
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Leaves the map."""
+        self.closed = True
+        self._witness.trace(self.name, "leaves", self.uri)
+        self.map.close()
+        self.check_closed()
+
+    def check_closed(self) -> None:
+        """Whether all is over."""
+        if self.waiting:
+            self._witness.broken(f"{self} is closed, and {len(self.waiting)} writes wait on")
+        if self.map.status != "closed":
+            self._witness.broken(f"{self} is closed, and its status is {self.map.status}")
+        self.ready_at = self.syncing_at = None
