@@ -46,6 +46,12 @@ export class HybridClock {
   constructor(wallMs, writer) {
     this.writer = writer
     this.offsetMs = 0
+    /**
+     * What the relay last said; unlike the estimate, no jump of the local clock moves it.
+     *
+     * @type {number | null}
+     */
+    this.heardMs = null
     this.#wallMs = wallMs
   }
 

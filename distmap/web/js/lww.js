@@ -7,6 +7,7 @@
 /** @import { HybridClock } from "./clock.js" */
 /** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Summary } from "./ranges.js" */
+import { MAX_AHEAD_MS } from "./clock.js"
 import { entryHash, wins } from "./entries.js"
 import { Holding } from "./holding.js"
 import { RangeTree } from "./ranges.js"
@@ -196,7 +197,11 @@ export class Replica {
    */
   collect(most) {
     const step = Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
-    const beforeMs = Math.floor((this.clock.nowMs() - this.retentionMs) / step) * step
+    // A local clock that jumped must not forget deletes.
+    const { heardMs } = this.clock
+    const latestMs = heardMs === null ? Infinity : Math.trunc(heardMs) + MAX_AHEAD_MS
+    const certainMs = Math.min(this.clock.nowMs(), latestMs)
+    const beforeMs = Math.floor((certainMs - this.retentionMs) / step) * step
     if (beforeMs !== this.#collectBeforeMs) {
       this.#collectBeforeMs = beforeMs
       const due = [...this.#tombstones].filter(([, ms]) => ms < beforeMs)

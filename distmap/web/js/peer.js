@@ -280,6 +280,7 @@ export class Peer {
    * @param {number} timeMs
    */
   #setOffset(askedMs, timeMs) {
+    this.replica.clock.heardMs = timeMs
     const offsetMs = this.#offset.add(askedMs, this.#nowMs(), timeMs)
     if (offsetMs === null) return
     const { clock } = this.replica
