@@ -21,6 +21,7 @@ EQUAL_SECONDS: Final = 2.0
 GOSSIP_SECONDS: Final = 90.0
 """From when gossip has something to find out."""
 REPAIR_SECONDS: Final = 5.0
+BOUNDARY_SECONDS: Final = 150.0
 BOUNDARY_MS: Final = 10_000
 """So near to the bound of what is too far ahead, clocks that differ a little decide differently."""
 
@@ -64,10 +65,15 @@ def settle(world: World) -> None:
     until = world.now + REPAIR_SECONDS
     while world.failure is None and world.now < until and _repairing(world):
         world.run_until(world.now + 0.25)
-    waited = 0.0
-    while world.failure is None and waited < 4 * BOUNDARY_MS / 1000 and _near_boundary(world):
+    near = False
+    until = world.now + BOUNDARY_SECONDS
+    while world.failure is None and world.now < until and _near_boundary(world):
+        near = True
         world.run_until(world.now + 1)
-        waited += 1
+    if (
+        near
+    ):  # what some had to let go they fetch when it is due, and what they never heard of later
+        _wait_for_gossip(world)
     world.trace("CHECKER", "looks")
 
 

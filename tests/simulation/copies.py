@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -19,59 +18,7 @@ from distmap.lww import Update
 from distmap.peer import BY_PEER
 from tests.simulation.known import TELLS_HELD_AGAIN
 from tests.simulation.ordered import order_sets
-
-
-@dataclass
-class Write:
-    """One write of one copy.
-
-    Attributes:
-        stamp: its stamp; that of a write which was stamped anew changes.
-        at: when it was made, in virtual seconds.
-        settled: what became of it, if that is known: ``taken``, ``closed`` or ``superseded``.
-    """
-
-    copy: Copy
-    key: str
-    stamp: Stamp
-    value: bytes | None
-    at: float
-    settled: str | None = None
-
-
-class Witness(Protocol):
-    """Who hears what a copy has seen."""
-
-    @property
-    def now(self) -> float:
-        """Virtual seconds."""
-
-    def broken(self, reason: str) -> None:
-        """A promise is broken."""
-
-    def written(self, write: Write) -> None:
-        """A copy wrote, or stamped a write anew."""
-
-    def taken(self, write: Write) -> None:
-        """The relay acknowledged a write."""
-
-    def deleted(self, uri: str, key: str, stamp: Stamp) -> None:
-        """A tombstone is in place somewhere."""
-
-    def may_be_gone(self, uri: str, key: str, stamp: Stamp) -> bool:
-        """Whether an entry may be deleted so long ago that nobody need remember it."""
-
-    def left_alone(self, copy: Copy, why: str) -> None:
-        """A copy is ready, and nobody has given it the map."""
-
-    def copy_of(self, uri: str, member: str) -> Copy | None:
-        """The copy of a member of a map's channel; None if it is not one of ours."""
-
-    def syncs(self, newcomer: Copy, donor: Copy) -> None:
-        """A copy begins to sync with another."""
-
-    def trace(self, who: str, what: str, *details: object) -> None:
-        """Something to tell."""
+from tests.simulation.writes import Witness, Write
 
 
 class Copy:
@@ -232,7 +179,7 @@ class Copy:
             self._witness.deleted(self.uri, key, entry.stamp)
         for write in self.writes:
             if write.key == key and write.stamp > entry.stamp:
-                write.stamp = entry.stamp
+                write.stamp, write.anew = entry.stamp, True
         self._witness.written(Write(self, key, entry.stamp, entry.value, self._witness.now))
 
     def _holds_again(

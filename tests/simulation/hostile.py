@@ -15,8 +15,9 @@ from distmap.states import Kind, MuxStream, State
 from distmap.switchboard import OPEN
 from tests.simulation import nonsense
 from tests.simulation.known import HOGS
+from tests.simulation.pipes import Net, Weather
 from tests.simulation.timeline import START_SECONDS, MachineClock
-from tests.simulation.wires import Net, Weather, Wire
+from tests.simulation.wires import Wire
 
 CROWD = 12
 HEARD = 300

@@ -9,9 +9,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from distmap.connection import Attempt, Connection, IConnector
-from tests.simulation.copies import Copy, Witness
+from tests.simulation.copies import Copy
+from tests.simulation.pipes import Net, Weather
 from tests.simulation.timeline import MachineClock
-from tests.simulation.wires import Net, Weather, Wire
+from tests.simulation.wires import Wire
+from tests.simulation.writes import Witness
 
 
 @implementer(IConnector)
