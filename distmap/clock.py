@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 MAX_AHEAD_MS: Final = 60_000
 """How far ahead of the relay's time a stamp may be and still be taken at once."""
+HEARD_MS: Final = 30_000
+"""How far the local clock is believed to have gone on since the relay last told its time."""
 MAX_COUNTER: Final = 2**53 - 1
 """The greatest integer that a stamp can carry on the wire."""
 
@@ -53,6 +55,13 @@ class HybridClock:
         """The relay's time, as estimated here."""
         return max(0, int(self._wall_ms() + self.offset_ms))
 
+    def sure_ms(self) -> int:
+        """The same, but not much later than what the relay last said: the local clock may have
+        jumped since, and what is taken too early replaces what nobody else may have.
+        """
+        now_ms = self.now_ms()
+        return now_ms if self.heard_ms is None else min(now_ms, int(self.heard_ms) + HEARD_MS)
+
     def tick(self, after: Stamp | None = None) -> Stamp:
         """A new stamp, later than all that this clock issued or observed.
 
@@ -78,7 +87,7 @@ class HybridClock:
 
     def is_ahead(self, stamp: Stamp) -> bool:
         """Whether a stamp is so far in the future that its entry has to wait."""
-        return stamp.ms > self._ms and stamp.ms > self.now_ms() + MAX_AHEAD_MS
+        return stamp.ms > self._ms and stamp.ms > self.sure_ms() + MAX_AHEAD_MS
 
     def correct(self, offset_ms: float) -> bool:
         """Sets the offset to the relay's time.
