@@ -58,7 +58,7 @@ class Donors(Generic[LinkT]):
 
     def find_another(self, member: Member[LinkT], failed: str | None) -> None:
         """The same for one whose donor failed, or that wants to sync once more."""
-        if failed in member.channel.members:
+        if failed is not None and failed == member.asked:
             member.failed.add(failed)
         self._release(member)
         self.find(member)
@@ -74,7 +74,8 @@ class Donors(Generic[LinkT]):
         """A member has left its channel."""
         self._release(member)
         for newcomer in list(member.serving):
-            self._release(newcomer)  # it will notice, and ask for another
+            self._release(newcomer)
+            newcomer.asked = ""  # it will notice and ask for another, which counts for nothing
         if member.channel.members:
             self._serve_waiting(member.channel)
 
@@ -98,6 +99,7 @@ class Donors(Generic[LinkT]):
         if len(donor.serving) == MAX_SERVING:
             del channel.free[donor.id]
         member.donor = donor
+        member.asked = donor.id
         self._since[member] = self._now_ms()
         self._served.add((channel.name, member.link))
         self._tell(member, "donor", donor.id)

@@ -236,8 +236,7 @@ class DistributedMap(MutableMapping[str, Any]):
         if self._synced is None:
             return
         events = self._events
-        tells_change, tells_set = events.has("change"), events.has("set")
-        tells_delete = events.has("delete")
+        tells_change, tells_set, tells_delete = map(events.has, ("change", "set", "delete"))
         if not (tells_change or tells_set or tells_delete):
             return
         for update in updates:

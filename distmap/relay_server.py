@@ -144,8 +144,13 @@ class RelayServer:
         self._send(self.core.flush())
         if self.core.hub.membership_waits and self._membership_call is None:
             self._membership_call = self.reactor.callLater(MEMBERSHIP_SECONDS, self._tell)
-        if self.core.hub.donors.busy and self._donors_call is None:
+        if self.core.hub.donors.busy == (self._donors_call is not None):
+            return
+        if self._donors_call is None:
             self._donors_call = self.reactor.callLater(DONORS_SECONDS, self._free_donors)
+        else:
+            self._donors_call.cancel()
+            self._donors_call = None
 
     def _free_donors(self) -> None:
         self._donors_call = None

@@ -56,12 +56,16 @@ def absence_not_noticed() -> Replacements:
 @bug
 def tombstones_collected_too_early() -> Replacements:
     """Deletes are forgotten after half the time."""
-    certain_ms = Replica.certain_ms
+    collect = Replica.collect
 
-    def replacement(self: Replica) -> int:
-        return certain_ms(self) + self.retention_ms // 2
+    def replacement(self: Replica, most: int) -> bool:
+        self.retention_ms //= 2
+        try:
+            return collect(self, most)
+        finally:
+            self.retention_ms *= 2
 
-    return {"lww.Replica.certain_ms": replacement}
+    return {"lww.Replica.collect": replacement}
 
 
 @bug
