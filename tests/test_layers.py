@@ -25,7 +25,7 @@ ADAPTERS: list[list[str]] = [
     ["deferreds", "events"],
     ["websocket", "session"],
     ["streams", "site"],
-    ["connection", "relay_connection"],
+    ["connection", "relay_connection", "writes"],
     ["connector", "syncing", "relay_server"],
     ["syncs", "watching"],
     ["seat", "relay"],

@@ -1,0 +1,49 @@
+"""The Deferreds of a map's writes that the relay has not yet taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distmap.clock import Stamp
+from distmap.deferreds import Awaitable
+from distmap.lww import Update
+
+
+class Writes:
+    """By key, the Deferreds, oldest first."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[tuple[Stamp, Awaitable[Any], Any]]] = {}
+
+    def add(self, update: Update, result: Any) -> Awaitable[Any]:
+        """Adds a write.
+
+        Returns:
+            Fires with the result once the relay has the write, or a later one of its key.
+        """
+        deferred: Awaitable[Any] = Awaitable()
+        waiting = self._waiting.setdefault(update.key, [])
+        waiting.append((update.entry.stamp, deferred, result))
+        return deferred
+
+    def taken(self, writes: list[tuple[str, Stamp]]) -> None:
+        """The relay has these."""
+        for key, stamp in writes:
+            waiting = self._waiting.get(key)
+            while waiting and waiting[0][0] <= stamp:
+                _, deferred, result = waiting.pop(0)
+                deferred.callback(result)
+            if waiting is not None and not waiting:
+                self._waiting.pop(key, None)
+
+    def restamped(self, updates: list[Update]) -> None:
+        """These have new stamps."""
+        for key, entry, _ in updates:
+            if key in self._waiting:
+                self._waiting[key] = [(entry.stamp, *rest) for _, *rest in self._waiting[key]]
+
+    def fail(self, error: Exception, key: str | None = None) -> None:
+        """Those of a key, or all, will not be taken."""
+        for each in list(self._waiting) if key is None else [key]:
+            for _, deferred, _ in self._waiting.pop(each, []):
+                deferred.errback(error)
