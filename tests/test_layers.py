@@ -23,7 +23,7 @@ CORE: list[list[str]] = [
 ]
 ADAPTERS: list[list[str]] = [
     ["deferreds", "events"],
-    ["websocket", "session"],
+    ["websocket", "session", "page"],
     ["streams", "site"],
     ["connection", "relay_connection", "writes"],
     ["connector", "syncing", "relay_server"],

@@ -1,0 +1,336 @@
+// The panel of one entry: shows it whole, and edits it as JSON.
+//
+// What was edited and not set is kept while the panel shows other entries, or none. What others set
+// meanwhile is shown at once where nothing was edited, and offered where something was.
+
+/** @import { DistributedMap, Stamp } from "../distmap.js" */
+import { errors } from "../distmap.js"
+import { find, say, setText } from "./dom.js"
+import { showFacts } from "./facts.js"
+import { pretty } from "./format.js"
+import { keyText } from "./row.js"
+
+const NEW = Symbol("a new entry")
+
+/**
+ * @typedef {object} Actions
+ * @property {(key: string, value: unknown) => void} set throws what the map throws
+ * @property {(key: string) => void} remove
+ * @property {(writer: string) => string} nameOf a writer
+ * @property {(key: string) => void} opened an entry is shown
+ * @property {() => void} closed
+ */
+
+export class Editor {
+  #actions
+  /** @type {DistributedMap | null} */
+  #map = null
+  /** @type {string | typeof NEW | null} what is shown */
+  #key = null
+  /** The text that the edit began with. */
+  #base = ""
+  /** @type {string | null} the text of the map's value; null if there is none */
+  #current = null
+  /** @type {Stamp | undefined} */
+  #stamp
+  /** @type {Map<string, { text: string, base: string }>} by key */
+  #drafts = new Map()
+  #draftOfNew = { key: "", text: "" }
+
+  #panel = find("panel", HTMLElement)
+  #title = find("panel-title", HTMLElement)
+  #facts = find("facts", HTMLElement)
+  #keyPart = find("key-part", HTMLElement)
+  #keyInput = find("key", HTMLInputElement)
+  #keyError = find("key-error", HTMLElement)
+  #keyNote = find("key-note", HTMLElement)
+  #value = find("value", HTMLTextAreaElement)
+  #error = find("value-error", HTMLElement)
+  #note = find("value-note", HTMLElement)
+  #quote = find("quote", HTMLButtonElement)
+  #theirs = find("theirs", HTMLButtonElement)
+  #save = find("save", HTMLButtonElement)
+  #revert = find("revert", HTMLButtonElement)
+  #delete = find("delete", HTMLButtonElement)
+
+  /** @param {Actions} actions */
+  constructor(actions) {
+    this.#actions = actions
+    const form = find("edit", HTMLFormElement)
+    form.addEventListener("submit", (event) => {
+      event.preventDefault()
+      this.#set()
+    })
+    form.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#set()
+    })
+    this.#panel.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.close()
+    })
+    this.#value.addEventListener("input", () => this.#edited())
+    this.#keyInput.addEventListener("input", () => this.#edited())
+    this.#quote.addEventListener("click", () => this.#setAsText())
+    this.#theirs.addEventListener("click", () => this.#restart())
+    this.#revert.addEventListener("click", () => this.#restart())
+    this.#delete.addEventListener("click", () => this.key !== null && actions.remove(this.key))
+    find("panel-close", HTMLButtonElement).addEventListener("click", () => this.close())
+    if (/Mac|iPhone|iPad/.test(navigator.platform)) setText(find("save-key", HTMLElement), "⌘")
+  }
+
+  /**
+   * The key of the entry that is shown; null if none is.
+   *
+   * @returns {string | null}
+   */
+  get key() {
+    return typeof this.#key === "string" ? this.#key : null
+  }
+
+  get isOpen() {
+    return this.#key !== null
+  }
+
+  /**
+   * Whether a key has an edit that was not set.
+   *
+   * @param {string} key
+   */
+  isDraft(key) {
+    return this.#drafts.has(key)
+  }
+
+  /**
+   * From now on shows entries of this map.
+   *
+   * @param {DistributedMap} map
+   */
+  use(map) {
+    this.#map = map
+    this.#drafts.clear()
+    this.#draftOfNew = { key: "", text: "" }
+    this.#show(null)
+  }
+
+  /**
+   * Shows an entry.
+   *
+   * @param {string} key
+   * @param {boolean} [focus] and goes there with the keyboard
+   */
+  open(key, focus = false) {
+    if (this.#key !== key) {
+      this.#show(key)
+      this.#actions.opened(key)
+    }
+    if (focus) this.#value.focus()
+  }
+
+  /** Begins a new entry, or goes on with the one that was begun. */
+  openNew() {
+    this.#show(NEW)
+    this.#keyInput.focus()
+  }
+
+  close() {
+    if (!this.isOpen) return
+    this.#show(null)
+    this.#actions.closed()
+  }
+
+  /** Shows what has changed, and how old it is by now. */
+  refresh() {
+    const map = this.#map
+    const key = this.key
+    if (map === null || key === null) return
+    const stamp = map.stamp(key)
+    if (!isSame(stamp, this.#stamp)) {
+      this.#stamp = stamp
+      this.#take(stamp === undefined ? null : pretty(map.get(key)))
+    }
+    this.#showFacts()
+  }
+
+  // -- what is shown ------------------------------------------------------------------------------
+
+  /** @param {string | typeof NEW | null} key */
+  #show(key) {
+    this.#key = key
+    this.#panel.hidden = key === null
+    document.body.classList.toggle("editing", key !== null)
+    this.#clearErrors()
+    this.#stamp = undefined
+    this.#current = null
+    this.#keyPart.hidden = key !== NEW
+    this.#facts.hidden = key === NEW
+    if (key === NEW) this.#showNew()
+    else if (key !== null) this.#showEntry(key)
+  }
+
+  #showNew() {
+    setText(this.#title, "New entry")
+    this.#base = ""
+    this.#keyInput.value = this.#draftOfNew.key
+    this.#value.value = this.#draftOfNew.text
+    this.#judge()
+  }
+
+  /** @param {string} key */
+  #showEntry(key) {
+    this.#title.replaceChildren(keyText(key))
+    const draft = this.#drafts.get(key)
+    this.#base = draft?.base ?? ""
+    this.#value.value = draft?.text ?? ""
+    this.#value.scrollTop = 0
+    this.refresh()
+  }
+
+  /**
+   * The map has another value.
+   *
+   * @param {string | null} text
+   */
+  #take(text) {
+    this.#current = text
+    if (text !== null && !this.#isDirty()) this.#begin(text)
+    this.#judge()
+  }
+
+  /** @param {string} text */
+  #begin(text) {
+    const { selectionStart, selectionEnd } = this.#value
+    this.#base = this.#value.value = text
+    this.#value.setSelectionRange(selectionStart, selectionEnd)
+    this.#clearErrors()
+  }
+
+  #isDirty() {
+    return this.#value.value !== this.#base
+  }
+
+  #edited() {
+    const { key } = this
+    this.#clearErrors()
+    if (this.#key === NEW) {
+      this.#draftOfNew = { key: this.#keyInput.value, text: this.#value.value }
+    } else if (key !== null) {
+      if (this.#isDirty()) this.#drafts.set(key, { text: this.#value.value, base: this.#base })
+      else this.#drafts.delete(key)
+      this.#actions.opened(key)
+    }
+    this.#judge()
+  }
+
+  /** Which buttons there are, and what is to be said about what others did. */
+  #judge() {
+    const isNew = this.#key === NEW
+    const isGone = !isNew && this.#current === null
+    const isBehind = !isNew && !isGone && this.#isDirty() && this.#base !== this.#current
+    this.#save.disabled = !isNew && !isGone && !this.#isDirty()
+    this.#revert.hidden = isNew || isGone || !this.#isDirty()
+    this.#delete.hidden = isNew || isGone
+    this.#theirs.hidden = !isBehind
+    const who = this.#stamp === undefined ? "" : this.#actions.nameOf(this.#stamp.writer)
+    if (isBehind) say(this.#note, `Meanwhile ${who} has set another value.`)
+    else say(this.#note, isGone ? "It is deleted. Setting it brings it back." : "")
+    const exists = isNew && this.#map?.has(this.#keyInput.value)
+    say(this.#keyNote, exists ? "This key has a value already: setting it replaces that." : "")
+  }
+
+  #showFacts() {
+    const stamp = this.#stamp
+    const nowMs = this.#map?.nowMs() ?? 0
+    this.#facts.hidden = stamp === undefined
+    if (stamp === undefined) return
+    const bytes = new TextEncoder().encode(JSON.stringify(this.#map?.get(this.key ?? ""))).length
+    const name = this.#actions.nameOf(stamp.writer)
+    showFacts(this.#facts, { stamp, name, ageMs: nowMs - stamp.ms, bytes })
+  }
+
+  // -- what is done -------------------------------------------------------------------------------
+
+  /** Drops the edit. */
+  #restart() {
+    if (this.key === null || this.#current === null) return
+    this.#drafts.delete(this.key)
+    this.#begin(this.#current)
+    this.#judge()
+    this.#actions.opened(this.key)
+    this.#value.focus()
+  }
+
+  #set() {
+    const text = this.#value.value
+    this.#clearErrors()
+    let value
+    try {
+      value = JSON.parse(text)
+    } catch (error) {
+      this.#fail(text.trim() ? whyNot(error) : 'A value is needed, such as 3, "red" or {"n": 3}.')
+      this.#quote.hidden = !/^\s*[^\s"{[]/.test(text)
+      return
+    }
+    this.#setValue(value)
+  }
+
+  #setAsText() {
+    this.#setValue(this.#value.value.trim())
+  }
+
+  /** @param {unknown} value */
+  #setValue(value) {
+    const key = this.key ?? this.#keyInput.value
+    try {
+      this.#actions.set(key, value)
+    } catch (error) {
+      if (!(error instanceof errors.DistMapError)) throw error
+      const text = error.message[0].toUpperCase() + error.message.slice(1) + "."
+      if (error.code === "invalid-key") this.#failKey(text)
+      else this.#fail(text)
+      return
+    }
+    this.#drafts.delete(key)
+    if (this.#key === NEW) this.#draftOfNew = { key: "", text: "" }
+    this.#key = null // so that it is shown anew, as the map has it
+    this.open(key, true)
+  }
+
+  /** @param {string} text */
+  #fail(text) {
+    say(this.#error, text)
+    this.#value.setAttribute("aria-invalid", "true")
+    this.#value.focus()
+  }
+
+  /** @param {string} text */
+  #failKey(text) {
+    say(this.#keyError, text)
+    this.#keyInput.setAttribute("aria-invalid", "true")
+    this.#keyInput.focus()
+  }
+
+  #clearErrors() {
+    say(this.#error, "")
+    say(this.#keyError, "")
+    this.#quote.hidden = true
+    this.#value.removeAttribute("aria-invalid")
+    this.#keyInput.removeAttribute("aria-invalid")
+  }
+}
+
+/**
+ * What is wrong with the text, without the text that Chromium repeats.
+ *
+ * @param {unknown} error of JSON.parse()
+ */
+function whyNot(error) {
+  const { message } = /** @type {Error} */ (error)
+  return `This is no JSON: ${message.replace(/, \S*".*" ?\S* is not valid JSON$/s, "")}.`
+}
+
+/**
+ * @param {Stamp | undefined} a
+ * @param {Stamp | undefined} b
+ */
+function isSame(a, b) {
+  return a?.ms === b?.ms && a?.counter === b?.counter && a?.writer === b?.writer
+}
