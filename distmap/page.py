@@ -26,7 +26,7 @@ TYPES = {
 # Older Safari does not take 'self' for the WebSocket of the same host, so that is named. What a
 # header can hold besides a plain host, such as an IPv6 address, no policy can: 'self' has to do.
 _HOST = re.compile(rb"[A-Za-z0-9._-]+(:[0-9]{1,5})?")
-_INLINE = re.compile(rb"<(script|style)[^>]*>(.+?)</\1>", re.DOTALL)
+_INLINE = re.compile(rb"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
 
 
 class Folder(Resource):
@@ -107,7 +107,8 @@ def policy(host: bytes | None, page: bytes) -> bytes:
         connect += b" ws://%s wss://%s" % (host, host)
     hashes = {b"script": b"", b"style": b""}
     for name, inline in _INLINE.findall(page):
-        hashes[name] += b" 'sha256-%s'" % b64encode(sha256(inline).digest())
+        if inline:
+            hashes[name] += b" 'sha256-%s'" % b64encode(sha256(inline).digest())
     return b"; ".join(
         [
             b"default-src 'none'",

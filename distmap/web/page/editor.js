@@ -10,7 +10,7 @@ import { showFacts } from "./facts.js"
 import { pretty } from "./format.js"
 import { keyText } from "./row.js"
 
-const NEW = Symbol("a new entry")
+const NEW = "" // no key is empty
 
 /**
  * @typedef {object} Actions
@@ -25,7 +25,7 @@ export class Editor {
   #actions
   /** @type {DistributedMap | null} */
   #map = null
-  /** @type {string | typeof NEW | null} what is shown */
+  /** @type {string | null} what is shown: a key, a new entry, or nothing */
   #key = null
   /** The text that the edit began with. */
   #base = ""
@@ -83,7 +83,7 @@ export class Editor {
    * @returns {string | null}
    */
   get key() {
-    return typeof this.#key === "string" ? this.#key : null
+    return this.#key || null
   }
 
   get isOpen() {
@@ -152,7 +152,7 @@ export class Editor {
 
   // -- what is shown ------------------------------------------------------------------------------
 
-  /** @param {string | typeof NEW | null} key */
+  /** @param {string | null} key */
   #show(key) {
     this.#key = key
     this.#panel.hidden = key === null
