@@ -32,6 +32,10 @@ _INLINE = re.compile(rb"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
 class Folder(Resource):
     """Has what was put there, and nothing else."""
 
+    def render_GET(self, request: Any) -> Any:
+        """It does not tell what it has."""
+        return notFound().render(request)
+
     def getChild(self, path: bytes, request: IRequest) -> IResource:
         """What is not here; Twisted's own answer is one that it has deprecated."""
         return notFound()
@@ -82,8 +86,8 @@ class File(Leaf):
 class Page(File):
     """A page that may load what lies beside it and connect to this relay, and nothing else.
 
-    Scripts and styles that stand in the page itself are allowed by their hashes, so what is put into
-    it later, by whatever way, does not run.
+    Scripts and styles that stand in the page itself are allowed by their hashes, so what is put
+    into it later, by whatever way, does not run.
     """
 
     def headers(self, request: IRequest, body: bytes) -> dict[bytes, bytes]:

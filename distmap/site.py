@@ -33,7 +33,7 @@ class RelayResource(Folder):
     def __init__(self, factory: ServerFactory, relay: Relayed, page: bool = True) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._socket = WebSocketResource(factory)
-        self._page = Page(WEB / "index.html") if page else NoPage()  # type: ignore[no-untyped-call]
+        self._page: Any = Page(WEB / "index.html") if page else NoPage()  # type: ignore[no-untyped-call]
         self.putChild(b"healthz", Health(relay))
         client_files(WEB, self.putChild)
         if page:

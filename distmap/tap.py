@@ -28,7 +28,7 @@ class Options(usage.Options):
             "tcp:8080:interface=0.0.0.0",
         ],
     ]
-    optFlags = [
+    optFlags: list[list[str | None]] = [
         ["log", "l", "log each stream that is opened and closed"],
         ["no-page", None, "do not serve the live page"],
     ]

@@ -15,6 +15,10 @@ class Writes:
     def __init__(self) -> None:
         self._waiting: dict[str, list[tuple[Stamp, Awaitable[Any], Any]]] = {}
 
+    def __len__(self) -> int:
+        """How many keys have some."""
+        return len(self._waiting)
+
     def add(self, update: Update, result: Any) -> Awaitable[Any]:
         """Adds a write.
 

@@ -517,6 +517,8 @@ class NamesTest(TestCase):
         expected = {}
         for name, short, default, _ in Options.optParameters:
             expected[f"--{name}"] = expected[f"-{short}"] = default
-        for name, short, _ in Options.optFlags:
-            expected[f"--{name}"] = expected[f"-{short}"] = "off"
+        for flag, letter, _ in Options.optFlags:
+            expected[f"--{flag}"] = "off"
+            if letter is not None:
+                expected[f"-{letter}"] = "off"
         self.assertEqual(told, expected)

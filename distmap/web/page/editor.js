@@ -7,6 +7,7 @@
 import { errors } from "../distmap.js"
 import { find, say, setText } from "./dom.js"
 import { showFacts } from "./facts.js"
+import { Field, readJson } from "./field.js"
 import { pretty } from "./format.js"
 import { keyText } from "./row.js"
 
@@ -42,10 +43,10 @@ export class Editor {
   #facts = find("facts", HTMLElement)
   #keyPart = find("key-part", HTMLElement)
   #keyInput = find("key", HTMLInputElement)
-  #keyError = find("key-error", HTMLElement)
+  #keyField = new Field(this.#keyInput, find("key-error", HTMLElement))
   #keyNote = find("key-note", HTMLElement)
   #value = find("value", HTMLTextAreaElement)
-  #error = find("value-error", HTMLElement)
+  #valueField = new Field(this.#value, find("value-error", HTMLElement))
   #note = find("value-note", HTMLElement)
   #quote = find("quote", HTMLButtonElement)
   #theirs = find("theirs", HTMLButtonElement)
@@ -143,7 +144,7 @@ export class Editor {
     const key = this.key
     if (map === null || key === null) return
     const stamp = map.stamp(key)
-    if (!isSame(stamp, this.#stamp)) {
+    if (JSON.stringify(stamp) !== JSON.stringify(this.#stamp)) {
       this.#stamp = stamp
       this.#take(stamp === undefined ? null : pretty(map.get(key)))
     }
@@ -259,17 +260,14 @@ export class Editor {
   }
 
   #set() {
-    const text = this.#value.value
     this.#clearErrors()
-    let value
-    try {
-      value = JSON.parse(text)
-    } catch (error) {
-      this.#fail(text.trim() ? whyNot(error) : 'A value is needed, such as 3, "red" or {"n": 3}.')
-      this.#quote.hidden = !/^\s*[^\s"{[]/.test(text)
+    const { value, problem, isText } = readJson(this.#value.value)
+    if (problem === undefined) {
+      this.#setValue(value)
       return
     }
-    this.#setValue(value)
+    this.#valueField.fail(problem)
+    this.#quote.hidden = !isText
   }
 
   #setAsText() {
@@ -284,8 +282,8 @@ export class Editor {
     } catch (error) {
       if (!(error instanceof errors.DistMapError)) throw error
       const text = error.message[0].toUpperCase() + error.message.slice(1) + "."
-      if (error.code === "invalid-key") this.#failKey(text)
-      else this.#fail(text)
+      const field = error.code === "invalid-key" ? this.#keyField : this.#valueField
+      field.fail(text)
       return
     }
     this.#drafts.delete(key)
@@ -294,43 +292,9 @@ export class Editor {
     this.open(key, true)
   }
 
-  /** @param {string} text */
-  #fail(text) {
-    say(this.#error, text)
-    this.#value.setAttribute("aria-invalid", "true")
-    this.#value.focus()
-  }
-
-  /** @param {string} text */
-  #failKey(text) {
-    say(this.#keyError, text)
-    this.#keyInput.setAttribute("aria-invalid", "true")
-    this.#keyInput.focus()
-  }
-
   #clearErrors() {
-    say(this.#error, "")
-    say(this.#keyError, "")
+    this.#keyField.clear()
+    this.#valueField.clear()
     this.#quote.hidden = true
-    this.#value.removeAttribute("aria-invalid")
-    this.#keyInput.removeAttribute("aria-invalid")
   }
-}
-
-/**
- * What is wrong with the text, without the text that Chromium repeats.
- *
- * @param {unknown} error of JSON.parse()
- */
-function whyNot(error) {
-  const { message } = /** @type {Error} */ (error)
-  return `This is no JSON: ${message.replace(/, \S*".*" ?\S* is not valid JSON$/s, "")}.`
-}
-
-/**
- * @param {Stamp | undefined} a
- * @param {Stamp | undefined} b
- */
-function isSame(a, b) {
-  return a?.ms === b?.ms && a?.counter === b?.counter && a?.writer === b?.writer
 }
