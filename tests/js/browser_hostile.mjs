@@ -7,7 +7,7 @@ import { LivePage } from "./live_page.mjs"
 
 const IMAGE = "<img src=x onerror='globalThis.harmed = true'>"
 
-await inChromium(async (context) => {
+await inChromium(async (context, problems) => {
   const [keys, values] = await ask("hostile")
   const live = await LivePage.open(context, "/hostile")
   const { page } = live
@@ -57,6 +57,7 @@ await inChromium(async (context) => {
   await live.says("This map is empty.")
 
   // The browser itself would not run it.
+  problems.assertNone()
   const blocked = await page.evaluate(() => {
     try {
       document.body.innerHTML = "<b>not text</b>"
@@ -66,4 +67,6 @@ await inChromium(async (context) => {
     }
   })
   assert.ok(blocked)
+  await live.until(async () => problems.all.length === 2, "the browser has told so")
+  problems.all = []
 })

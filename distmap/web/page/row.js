@@ -18,6 +18,7 @@ import { age, hue, parts, tokens } from "./format.js"
  * @property {(writer: string) => boolean} isOwn
  */
 
+const still = matchMedia("(prefers-reduced-motion: reduce)")
 let count = 0
 
 /** A row that can show any entry. */
@@ -119,7 +120,7 @@ export class Row {
     for (const animation of this.#flash.getAnimations()) animation.cancel()
     this.element.classList.toggle("changed", sinceMs !== undefined)
     this.#flash.classList.toggle("red", gone)
-    if (sinceMs === undefined) return
+    if (sinceMs === undefined || still.matches) return // the style marks the row in any case
     const fade = { opacity: [1, 1, 0], offset: [0, 0.15, 1], easing: "ease-out" }
     const animation = this.#flash.animate(fade, FLASH_MS)
     animation.currentTime = performance.now() - sinceMs
