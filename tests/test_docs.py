@@ -258,6 +258,15 @@ class ExamplesTest(TestCase):
             for name, output in expected.items():
                 self.assertEqual(run(name, url), output, name)
 
+    def test_readings(self) -> None:
+        watch = ("-c", COMMAND, "watch")
+        with relay() as url, background(*watch, url, "/readings") as peer:
+            with background("readings.py", url) as readings:
+                readings.wait_for("feeding /readings")
+                peer.wait_for('"key":"wave"')
+                readings.stop()
+                self.assertNotIn("Traceback", readings.text())
+
     def test_service(self) -> None:
         watch = ("-c", COMMAND, "watch")
         with relay() as url, background(*watch, url, "/temperatures", "--verbose") as peer:
