@@ -287,6 +287,12 @@ class Live(TestCase):
     async def test_phone(self) -> None:
         fruits = await self.open("/fruits")
         fruits["apple"] = 3
+        # And the relay is a part of somebody's site.
+        root = Resource()
+        root.putChild(b"maps", self.service.resource)
+        listening = reactor.listenTCP(0, Site(root), interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        self.url = f"ws://127.0.0.1:{listening.getHost().port}/maps/"
         await self.run_script("browser_phone.mjs", **self.deeds(fruits))
 
     async def test_examples(self) -> None:

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict"
 
 import { CONNECTION_FAILED, SITE, ask, inChromium } from "./chromium.mjs"
-import { LivePage } from "./live_page.mjs"
+import { LivePage, peerHas } from "./live_page.mjs"
 
 /** @type {LivePage} */
 let live
@@ -43,32 +43,34 @@ await inChromium(async (context, problems) => {
   })
 
   await part("a peer's write flashes", async () => {
-    await ask("set", "pear", [1, null])
-    await live.shows("pear", "[1, null]")
-    const flash = live.row("pear").locator(".flash")
-    assert.ok(await flash.evaluate((element) => element.getAnimations().length > 0))
-    assert.equal(await live.row("apple").getAttribute("class"), "row")
-    await live.until(
-      async () => !(await live.row("pear").getAttribute("class"))?.includes("changed"),
-      "the flash is over",
-    )
-    await ask("set", "pear", { n: 1 })
-    await page.locator(".row.changed").waitFor()
-    await live.shows("pear", '{"n": 1}')
+    for (const [value, text] of [
+      [[1, null], "[1, null]"],
+      [{ n: 1 }, '{"n": 1}'],
+    ]) {
+      const flashing = live.seen(".row.changed .flash", (flash) => {
+        const isSeen = flash.getAnimations().length > 0 && getComputedStyle(flash).opacity > "0"
+        return isSeen && flash.parentElement?.querySelector(".key")?.textContent
+      })
+      await ask("set", "pear", value)
+      assert.equal(await flashing, "pear")
+      await live.shows("pear", String(text))
+      await page.locator(".row.changed").waitFor({ state: "detached" })
+    }
   })
 
   await part("a peer's delete shows, and goes", async () => {
     await ask("set", "gone", 1)
     await live.shows("gone", "1")
+    const going = live.seen(".row.gone", (row) => row.querySelector(".key")?.textContent)
     await ask("delete", "gone")
-    await page.locator(".row.gone").getByText("gone").waitFor()
+    assert.equal(await going, "gone")
     await live.showsNot("gone")
     assert.deepEqual(await live.keys(), ["apple", "pear"])
   })
 
   await part("a new entry", async () => {
     await live.setNew("plum", '{"ripe": true}')
-    assert.deepEqual(await ask("get", "plum"), { ripe: true })
+    await peerHas("plum", { ripe: true })
     await live.shows("plum", '{"ripe": true}')
     assert.equal(await live.row("plum").locator(".writer").textContent(), "you")
     await live.page.locator("#panel-title").getByText("plum").waitFor()
@@ -100,7 +102,7 @@ await inChromium(async (context, problems) => {
     await live.value.fill("it is red")
     await live.press("Set")
     await live.press("Set it as a text")
-    assert.equal(await ask("get", "text"), "it is red")
+    await peerHas("text", "it is red")
     await page.locator("#value-error").waitFor({ state: "hidden" })
     await live.press("Close")
     await page.locator("#new").click()
@@ -113,14 +115,16 @@ await inChromium(async (context, problems) => {
     await live.list.focus()
     await keyboard.press("Home")
     await keyboard.press("ArrowDown")
-    const active = await live.list.getAttribute("aria-activedescendant")
-    assert.equal(await page.locator(`#${active} .key`).textContent(), "pear")
+    await live.until(async () => {
+      const active = await live.list.getAttribute("aria-activedescendant")
+      return (await page.locator(`#${active} .key`).textContent()) === "pear"
+    }, "the second row is the active one")
     await keyboard.press("Enter")
     assert.ok(await live.value.evaluate((element) => element === document.activeElement))
     assert.deepEqual(JSON.parse(await live.value.inputValue()), { n: 1 })
     await live.value.fill('{"n": 2}')
     await keyboard.press("Control+Enter")
-    assert.deepEqual(await ask("get", "pear"), { n: 2 })
+    await peerHas("pear", { n: 2 })
     await live.shows("pear", '{"n": 2}')
     await keyboard.press("Escape")
     await page.locator("#panel").waitFor({ state: "hidden" })
@@ -132,12 +136,12 @@ await inChromium(async (context, problems) => {
     await live.value.fill("4")
     await live.row("apple").click()
     assert.deepEqual(JSON.parse(await live.value.inputValue()), { n: 3 })
-    assert.match((await live.row("pear").getAttribute("class")) ?? "", /draft/)
+    await live.row("pear").and(page.locator(".draft")).waitFor()
     await live.row("pear").click()
     assert.equal(await live.value.inputValue(), "4")
     await live.press("Revert")
     assert.deepEqual(JSON.parse(await live.value.inputValue()), { n: 2 })
-    assert.doesNotMatch((await live.row("pear").getAttribute("class")) ?? "", /draft/)
+    await page.locator(".draft").waitFor({ state: "detached" })
   })
 
   await part("others write what is being edited", async () => {
@@ -152,7 +156,7 @@ await inChromium(async (context, problems) => {
     await ask("delete", "pear")
     await live.says("It is deleted. Setting it brings it back.")
     await live.press("Set")
-    assert.equal(await ask("get", "pear"), 7)
+    await peerHas("pear", 7)
     await live.press("Close")
   })
 
@@ -161,18 +165,18 @@ await inChromium(async (context, problems) => {
     await keyboard.press("Home")
     await keyboard.press("Delete")
     await live.says("Deleted “apple”.")
-    assert.equal(await ask("get", "apple"), null)
+    await peerHas("apple", null)
     await live.press("Undo")
-    assert.deepEqual(await ask("get", "apple"), { n: 3 })
+    await peerHas("apple", { n: 3 })
     await live.row("plum").hover()
     await live.row("plum").getByRole("button", { name: "Delete" }).click()
-    assert.equal(await ask("get", "plum"), null)
+    await peerHas("plum", null)
     await live.row("pear").click()
     await page.locator("#delete").click()
     await page.locator("#panel").waitFor({ state: "hidden" })
-    assert.equal(await ask("get", "pear"), null)
+    await peerHas("pear", null)
     await keyboard.press("u")
-    assert.equal(await ask("get", "pear"), 7)
+    await peerHas("pear", 7)
     await ask("set", "plum", "another")
     await live.shows("plum", '"another"')
     await keyboard.press("u")
@@ -269,7 +273,7 @@ await inChromium(async (context, problems) => {
     await page.getByRole("button", { name: "Try now" }).click({ timeout: 5000 }).catch(() => {})
     await live.is("Live")
     await page.locator("#trouble").waitFor({ state: "hidden" })
-    await live.until(async () => (await ask("get", "offline")) === 1, "it was sent")
+    await peerHas("offline", 1)
     await page.locator(".row.waiting").waitFor({ state: "detached" })
   })
 })

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict"
 
 import { SITE, ask, inChromium } from "./chromium.mjs"
+import { peerHas } from "./live_page.mjs"
 
 await inChromium(async (context) => {
   /** @param {string} name */
@@ -16,7 +17,7 @@ await inChromium(async (context) => {
   await console.getByText('the map: {"apple":{"n":3}}').waitFor()
   await console.evaluate("fruits.set('pear', '<b>1')")
   await console.getByText("set pear <b>1").waitFor()
-  assert.equal(await ask("get", "pear"), "<b>1")
+  await peerHas("pear", "<b>1")
   await console.evaluate("fruits.delete('pear')")
   await console.getByText("deleted pear").waitFor()
 
@@ -25,7 +26,7 @@ await inChromium(async (context) => {
   await form.getByLabel("Key").fill("plum")
   await form.getByLabel("Value").fill("<i>blue</i>")
   await form.getByRole("button", { name: "Set" }).click()
-  assert.equal(await ask("get", "plum"), "<i>blue</i>")
+  await peerHas("plum", "<i>blue</i>")
   await form.getByText("<i>blue</i>", { exact: true }).waitFor()
   await form.getByLabel("Key").fill("x".repeat(1025))
   await form.getByRole("button", { name: "Set" }).click()

@@ -19,7 +19,8 @@ await inChromium(async (context) => {
       seen.filled += records.length
       count()
     })
-    observer.observe(document.getElementById("list"), { childList: true, subtree: true })
+    const list = /** @type {HTMLElement} */ (document.getElementById("list"))
+    observer.observe(list, { childList: true, subtree: true })
     count()
     Object.assign(globalThis, { seen })
   })

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict"
 
 import { SITE, ask, launch, watch } from "./chromium.mjs"
-import { LivePage } from "./live_page.mjs"
+import { LivePage, peerHas } from "./live_page.mjs"
 
 const browser = await launch()
 try {
@@ -27,7 +27,7 @@ try {
   await live.value.fill("4")
   await fits()
   await page.getByRole("button", { name: "Set", exact: true }).tap()
-  assert.equal(await ask("get", "apple"), 4)
+  await peerHas("apple", 4)
   await page.getByRole("button", { name: "Close", exact: true }).tap()
   await live.shows("apple", "4")
 
@@ -35,10 +35,10 @@ try {
   await page.getByLabel("Key", { exact: true }).fill("pear")
   await live.value.fill("1")
   await page.getByRole("button", { name: "Set", exact: true }).tap()
-  assert.equal(await ask("get", "pear"), 1)
+  await peerHas("pear", 1)
   await page.getByRole("button", { name: "Delete", exact: true }).tap()
   await page.getByRole("button", { name: "Undo", exact: true }).tap()
-  assert.equal(await ask("get", "pear"), 1)
+  await peerHas("pear", 1)
 
   // What can be touched is large enough, and on the screen.
   for (const button of await page.locator("button:visible, summary:visible").all()) {
@@ -54,11 +54,14 @@ try {
   await page.locator("#count").getByText("1 of 3").waitFor()
 
   // Without motion a change is marked, and nothing moves.
+  const marked = live.seen(".row.changed", (row) => {
+    const animations = document.getAnimations().length
+    return { shadow: getComputedStyle(row).boxShadow, animations }
+  })
   await ask("set", "pear", 2)
-  await page.locator(".row.changed").getByText("pear").waitFor()
-  const shadow = await page.locator(".row.changed").evaluate((row) => getComputedStyle(row).boxShadow)
+  const { shadow, animations } = await marked
   assert.notEqual(shadow, "none")
-  assert.equal(await page.evaluate(() => document.getAnimations().length), 0)
+  assert.equal(animations, 0)
   await page.goto(`${SITE}#/empty`)
   await live.says("This map is empty.")
   await fits()

@@ -2,8 +2,9 @@
 
 /** @import { BrowserContext, Page } from "playwright-core" */
 import assert from "node:assert/strict"
+import { setTimeout as wait } from "node:timers/promises"
 
-import { SITE } from "./chromium.mjs"
+import { SITE, ask } from "./chromium.mjs"
 
 /** What a test asks the page for, by the words that its users see. */
 export class LivePage {
@@ -87,6 +88,32 @@ export class LivePage {
   }
 
   /**
+   * What a function of an element returns, once there is such an element and it returns something;
+   * looked for at each frame, so that what shows for a moment only is not missed.
+   *
+   * @template T
+   * @param {string} selector
+   * @param {(element: Element) => T} look runs in the page
+   * @returns {Promise<NonNullable<T>>}
+   */
+  async seen(selector, look) {
+    const source = `(selector => {
+      const look = ${look}
+      return new Promise((resolve) => {
+        const frame = () => {
+          for (const element of document.querySelectorAll(selector)) {
+            const found = look(element)
+            if (found) return resolve(found)
+          }
+          requestAnimationFrame(frame)
+        }
+        frame()
+      })
+    })(${JSON.stringify(selector)})`
+    return this.page.evaluate(source)
+  }
+
+  /**
    * Waits until a text stands somewhere.
    *
    * @param {string | RegExp} text
@@ -108,4 +135,22 @@ export class LivePage {
     }
     assert.fail(`it never came to be so: ${what}`)
   }
+}
+
+/**
+ * Waits until the peer of Python has this value; null stands for none.
+ *
+ * @param {string} key
+ * @param {unknown} value
+ * @param {string} [question] what it is asked
+ */
+export async function peerHas(key, value, question = "get") {
+  const wanted = JSON.stringify(value)
+  let found
+  for (let n = 0; n < 1500; n++) {
+    found = JSON.stringify(await ask(question, key))
+    if (found === wanted) return
+    await wait(20)
+  }
+  assert.fail(`${key} is ${found}, and not ${wanted}`)
 }

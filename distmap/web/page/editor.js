@@ -34,6 +34,7 @@ export class Editor {
   #current = null
   /** @type {Stamp | undefined} */
   #stamp
+  #bytes = 0
   /** @type {Map<string, { text: string, base: string }>} by key */
   #drafts = new Map()
   #draftOfNew = { key: "", text: "" }
@@ -146,7 +147,9 @@ export class Editor {
     const stamp = map.stamp(key)
     if (JSON.stringify(stamp) !== JSON.stringify(this.#stamp)) {
       this.#stamp = stamp
-      this.#take(stamp === undefined ? null : pretty(map.get(key)))
+      const value = map.get(key)
+      this.#bytes = new TextEncoder().encode(JSON.stringify(value)).length
+      this.#take(value === undefined ? null : pretty(value))
     }
     this.#showFacts()
   }
@@ -242,9 +245,8 @@ export class Editor {
     const nowMs = this.#map?.nowMs() ?? 0
     this.#facts.hidden = stamp === undefined
     if (stamp === undefined) return
-    const bytes = new TextEncoder().encode(JSON.stringify(this.#map?.get(this.key ?? ""))).length
     const name = this.#actions.nameOf(stamp.writer)
-    showFacts(this.#facts, { stamp, name, ageMs: nowMs - stamp.ms, bytes })
+    showFacts(this.#facts, { stamp, name, ageMs: nowMs - stamp.ms, bytes: this.#bytes })
   }
 
   // -- what is done -------------------------------------------------------------------------------

@@ -31,9 +31,9 @@ export function listen(deeds) {
 
   /** @type {Record<string, () => void>} */
   const anywhere = {
-    "/": () => filter.select(),
+    "/": () => goTo(filter),
     n: () => deeds.openNew(),
-    o: () => uri.select(),
+    o: () => goTo(uri),
     u: () => deeds.undo(),
     "?": () => keys.showModal(),
     Escape: () => deeds.leave(),
@@ -81,6 +81,12 @@ export function listen(deeds) {
       if (deeds.index < 0) deeds.go(0)
     }
   })
+}
+
+/** @param {HTMLInputElement} input */
+function goTo(input) {
+  input.focus()
+  input.select()
 }
 
 /**

@@ -13,6 +13,7 @@ export class Undo {
   #done = []
   /** @type {number | undefined} */
   #timer
+  #text = ""
 
   constructor() {
     this.#button.addEventListener("click", () => this.undo())
@@ -54,6 +55,7 @@ export class Undo {
 
   /** @param {string} [text] */
   #show(text = this.#done.at(-1)?.text ?? "") {
+    this.#text = text
     say(this.#toast, text)
     this.#button.hidden = this.#done.length === 0
     clearTimeout(this.#timer)
@@ -62,7 +64,7 @@ export class Undo {
 
   #expire() {
     // Nobody loses the button while reaching for it.
-    if (this.#toast.matches(":hover, :focus-within")) this.#show(this.#toast.innerText.split("\n")[0])
+    if (this.#toast.matches(":hover, :focus-within")) this.#show(this.#text)
     else this.clear()
   }
 }
