@@ -22,7 +22,7 @@ const TWISTD = "from twisted.scripts.twistd import run; run()"
 const WIDE = { width: 1180, height: 720 }
 const PHONE = { width: 390, height: 780 }
 const URI = "/harbour"
-const SHIPS = ["Aurora", "Borealis", "Cassiopeia", "Dorado", "Erik", "Freya", "Gudrun", "Hav"]
+const SHIPS = ["Aurora", "Borealis", "Cassiopeia", "Dorado"]
 
 /** A port that nobody listens on. */
 async function freePort() {
@@ -58,10 +58,9 @@ async function openPeers(url) {
   await Promise.all(peers.map((peer) => peer.ready()))
   const [tower, cranes, weather, office] = peers
   SHIPS.forEach((ship, at) => {
-    const berth = { ship, metres: 82 + 17 * at, fast: at % 3 !== 1, cargo: at % 2 ? ["timber"] : ["steel", "grain"] }
-    tower.set(`berth/${at + 1}`, berth)
+    tower.set(`berth/${at + 1}`, { ship, metres: 82 + 17 * at, fast: at !== 1 })
   })
-  for (let n = 1; n <= 5; n++) cranes.set(`crane/${n}/load_kg`, [0, 12_400, 8_150, 0, 21_900][n - 1])
+  for (let n = 1; n <= 3; n++) cranes.set(`crane/${n}/load_kg`, [0, 12_400, 8_150][n - 1])
   cranes.set("crane/3/state", "waiting for berth/2")
   weather.set("weather/wind_knots", 14.5)
   weather.set("weather/gusts", [17, 19.5, 22, 18])
@@ -69,7 +68,7 @@ async function openPeers(url) {
   office.set("gate/north", { open: true, until: "22:00" })
   office.set("gate/south", { open: false })
   office.set("notice", "Pilot boats keep to channel 12 after sunset.")
-  office.set("shift", { foreman: "Ingrid Vale", crew: 14, ends: "18:00" })
+  office.set("shift", { lead: "Ingrid Vale", crew: 14, ends: "18:00" })
   office.set("tide/next_high", "16:42")
   office.set("tide/level_m", 2.31)
   return { tower, cranes, weather, office }
@@ -80,7 +79,7 @@ const relay = await startRelay(port)
 const browser = await launch()
 try {
   const url = `ws://127.0.0.1:${port}/`
-  const { tower, cranes, weather } = await openPeers(url)
+  const { cranes, weather } = await openPeers(url)
   await pause(4000) // so that not all is of now
   weather.set("weather/wind_knots", 15)
   await pause(3000)
@@ -97,8 +96,8 @@ try {
     await page.getByText("Live", { exact: true }).waitFor()
     await page.locator(".row").first().waitFor()
     await prepare?.(page)
-    cranes.set("crane/5/load_kg", 20_000 + Math.floor(performance.now() % 5000))
-    tower.set("berth/7", { ship: "Gudrun", metres: 184, fast: true, cargo: ["steel", "grain"] })
+    cranes.set("crane/2/load_kg", 12_000 + Math.floor(performance.now() % 5000))
+    weather.set("weather/wind_knots", 14 + (Math.floor(performance.now()) % 5))
     await page.locator(".changed").first().waitFor()
     await pause(150)
     await page.screenshot({ path: `${folder}${name}.png` })
@@ -106,42 +105,13 @@ try {
   }
 
   await take("light", { viewport: WIDE, colorScheme: "light" }, async (page) => {
-    await page.locator(".row", { hasText: "berth/4" }).click()
+    await page.locator(".row", { hasText: "shift" }).click()
   })
   await take("dark", { viewport: WIDE, colorScheme: "dark" }, async (page) => {
     await page.locator("#here summary").click()
   })
   const phone = { viewport: PHONE, hasTouch: true, isMobile: true }
   await take("phone", { ...phone, colorScheme: "light" })
-  if (process.argv.includes("--more")) {
-    await take("more-phone-panel", { ...phone, colorScheme: "dark" }, async (page) => {
-      await page.locator(".row", { hasText: "berth/7" }).tap()
-    })
-    await take("more-error", { viewport: WIDE, colorScheme: "dark" }, async (page) => {
-      await page.keyboard.press("n")
-      await page.locator("#key").fill("berth/2")
-      await page.locator("#value").fill("not json")
-      await page.keyboard.press("Control+Enter")
-      await page.locator("#list").focus()
-      await page.keyboard.press("End")
-      await page.keyboard.press("Delete")
-    })
-    await take("more-keys", { viewport: WIDE, colorScheme: "light" }, async (page) => {
-      await page.locator("#filter").fill("er")
-      await page.locator("#help").click()
-    })
-    await take("more-medium", { viewport: { width: 820, height: 600 }, colorScheme: "light" }, async (page) => {
-      await page.locator(".row", { hasText: "berth/4" }).click()
-      await page.locator("#examples summary").click()
-    })
-    await take("more-empty", { viewport: WIDE, colorScheme: "light" }, async (page) => {
-      await page.goto(`http://127.0.0.1:${port}/#/nothing here`)
-      await page.getByText("This map is empty").waitFor()
-      await page.screenshot({ path: `${folder}more-really-empty.png` })
-      await page.goto(`http://127.0.0.1:${port}/#${URI}`)
-      await page.locator(".row").first().waitFor()
-    })
-  }
 } finally {
   await browser.close()
   relay.kill()
