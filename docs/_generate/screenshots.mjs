@@ -90,7 +90,8 @@ try {
    * @param {(page: import("playwright-core").Page) => Promise<void>} [prepare]
    */
   const take = async (name, options, prepare) => {
-    const context = await browser.newContext({ locale: "en-GB", deviceScaleFactor: 1.5, ...options })
+    const always = { locale: "en-GB", deviceScaleFactor: 1.5 }
+    const context = await browser.newContext({ ...always, ...options })
     const page = await context.newPage()
     await page.goto(`http://127.0.0.1:${port}/#${URI}`)
     await page.getByText("Live", { exact: true }).waitFor()

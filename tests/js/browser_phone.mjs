@@ -14,7 +14,7 @@ try {
     reducedMotion: "reduce",
   })
   const problems = await watch(context)
-  await ask("set", "a key that is longer than a phone is wide, and then some", { a: "x".repeat(500) })
+  await ask("set", "a key that is longer than a phone is wide, and more", { a: "x".repeat(500) })
   const live = await LivePage.open(context, "/fruits")
   const { page } = live
   const fits = async () => {

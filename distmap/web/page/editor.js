@@ -35,9 +35,8 @@ export class Editor {
   /** @type {Stamp | undefined} */
   #stamp
   #bytes = 0
-  /** @type {Map<string, { text: string, base: string }>} by key */
+  /** @type {Map<string, { key: string, text: string, base: string }>} by what was shown */
   #drafts = new Map()
-  #draftOfNew = { key: "", text: "" }
 
   #panel = find("panel", HTMLElement)
   #title = find("panel-title", HTMLElement)
@@ -109,7 +108,6 @@ export class Editor {
   use(map) {
     this.#map = map
     this.#drafts.clear()
-    this.#draftOfNew = { key: "", text: "" }
     this.#show(null)
   }
 
@@ -166,26 +164,15 @@ export class Editor {
     this.#current = null
     this.#keyPart.hidden = key !== NEW
     this.#facts.hidden = key === NEW
-    if (key === NEW) this.#showNew()
-    else if (key !== null) this.#showEntry(key)
-  }
-
-  #showNew() {
-    setText(this.#title, "New entry")
-    this.#base = ""
-    this.#keyInput.value = this.#draftOfNew.key
-    this.#value.value = this.#draftOfNew.text
-    this.#judge()
-  }
-
-  /** @param {string} key */
-  #showEntry(key) {
-    this.#title.replaceChildren(keyText(key))
+    if (key === null) return
+    this.#title.replaceChildren(key === NEW ? "New entry" : keyText(key))
     const draft = this.#drafts.get(key)
     this.#base = draft?.base ?? ""
+    this.#keyInput.value = draft?.key ?? ""
     this.#value.value = draft?.text ?? ""
     this.#value.scrollTop = 0
     this.refresh()
+    this.#judge()
   }
 
   /**
@@ -212,15 +199,13 @@ export class Editor {
   }
 
   #edited() {
-    const { key } = this
+    const shown = this.#key
     this.#clearErrors()
-    if (this.#key === NEW) {
-      this.#draftOfNew = { key: this.#keyInput.value, text: this.#value.value }
-    } else if (key !== null) {
-      if (this.#isDirty()) this.#drafts.set(key, { text: this.#value.value, base: this.#base })
-      else this.#drafts.delete(key)
-      this.#actions.opened(key)
-    }
+    if (shown === null) return
+    const draft = { key: this.#keyInput.value, text: this.#value.value, base: this.#base }
+    if (shown === NEW || this.#isDirty()) this.#drafts.set(shown, draft)
+    else this.#drafts.delete(shown)
+    if (shown !== NEW) this.#actions.opened(shown)
     this.#judge()
   }
 
@@ -289,7 +274,7 @@ export class Editor {
       return
     }
     this.#drafts.delete(key)
-    if (this.#key === NEW) this.#draftOfNew = { key: "", text: "" }
+    this.#drafts.delete(this.#key ?? NEW)
     this.#key = null // so that it is shown anew, as the map has it
     this.open(key, true)
   }

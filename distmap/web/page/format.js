@@ -9,7 +9,8 @@ const HUES = 15
 
 // What would not be seen, or would make other text look like what it is not: controls, marks of
 // direction, and the like. The joiner inside of emoji (U+200D) is none of them.
-const TOKEN = /("(?:[^"\\]|\\.)*"?)(:)?|(-?\d[\d.eE+-]*)|(true|false|null)|[^"\d-]+?(?=["\d-]|true|false|null|$)|./g
+// A string, and perhaps the colon that makes it a name; a number; a word; or what stands between.
+const TOKEN = /("(?:[^"\\]|\\.)*"?)(:)?|(-?\d[\d.eE+-]*)|(true|false|null)|[^"\dtfn-]+|./g
 const UNSEEN = /(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 /**

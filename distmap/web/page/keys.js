@@ -98,7 +98,8 @@ function closeMenus(event) {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!(menu instanceof HTMLDetailsElement)) continue
     const isEscape = event instanceof KeyboardEvent && event.key === "Escape"
-    const isElsewhere = event instanceof MouseEvent && !menu.contains(/** @type {Node} */ (event.target))
+    const target = /** @type {Node} */ (event.target)
+    const isElsewhere = event instanceof MouseEvent && !menu.contains(target)
     if (!isEscape && !isElsewhere) continue
     menu.open = false
     if (!isEscape) continue

@@ -61,7 +61,8 @@ export class State {
     if (map.status === "ready") {
       const ms = Math.round(performance.now() - this.#began.ms)
       const bytes = size(this.#bytes - this.#began.bytes)
-      setText(this.#sync, map.synced === "alone" && !map.peers ? `alone, ${bytes}` : `${bytes} in ${ms} ms`)
+      const isAlone = map.synced === "alone" && map.peers === 0
+      setText(this.#sync, isAlone ? `${bytes}, alone` : `${bytes} in ${ms} ms`)
     }
     this.refresh()
   }
