@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from distmap.clock import Stamp
@@ -13,7 +14,7 @@ class Writes:
     """By key, the Deferreds, oldest first."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[tuple[Stamp, Awaitable[Any], Any]]] = {}
+        self._waiting: dict[str, deque[tuple[Stamp, Awaitable[Any], Any]]] = {}
 
     def __len__(self) -> int:
         """How many keys have some."""
@@ -26,7 +27,7 @@ class Writes:
             Fires with the result once the relay has the write, or a later one of its key.
         """
         deferred: Awaitable[Any] = Awaitable()
-        waiting = self._waiting.setdefault(update.key, [])
+        waiting = self._waiting.setdefault(update.key, deque())
         waiting.append((update.entry.stamp, deferred, result))
         return deferred
 
@@ -35,7 +36,7 @@ class Writes:
         for key, stamp in writes:
             waiting = self._waiting.get(key)
             while waiting and waiting[0][0] <= stamp:
-                _, deferred, result = waiting.pop(0)
+                _, deferred, result = waiting.popleft()
                 deferred.callback(result)
             if waiting is not None and not waiting:
                 self._waiting.pop(key, None)
@@ -44,10 +45,11 @@ class Writes:
         """These have new stamps."""
         for key, entry, _ in updates:
             if key in self._waiting:
-                self._waiting[key] = [(entry.stamp, *rest) for _, *rest in self._waiting[key]]
+                waiting = self._waiting[key]
+                self._waiting[key] = deque((entry.stamp, *rest) for _, *rest in waiting)
 
     def fail(self, error: Exception, key: str | None = None) -> None:
         """Those of a key, or all, will not be taken."""
         for each in list(self._waiting) if key is None else [key]:
-            for _, deferred, _ in self._waiting.pop(each, []):
+            for _, deferred, _ in self._waiting.pop(each, ()):
                 deferred.errback(error)

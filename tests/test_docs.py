@@ -260,12 +260,15 @@ class ExamplesTest(TestCase):
 
     def test_readings(self) -> None:
         watch = ("-c", COMMAND, "watch")
-        with relay() as url, background(*watch, url, "/readings") as peer:
-            with background("readings.py", url) as readings:
-                readings.wait_for("feeding /readings")
-                peer.wait_for('"key":"wave"')
-                readings.stop()
-                self.assertNotIn("Traceback", readings.text())
+        with (
+            relay() as url,
+            background(*watch, url, "/readings") as peer,
+            background("readings.py", url) as readings,
+        ):
+            readings.wait_for("feeding /readings")
+            peer.wait_for('"key":"wave"')
+            readings.stop()
+            self.assertNotIn("Traceback", readings.text())
 
     def test_service(self) -> None:
         watch = ("-c", COMMAND, "watch")

@@ -203,22 +203,10 @@ class Live(TestCase):
     async def run_script(self, name: str, **deeds: Callable[..., Any]) -> None:
         """Runs a script to its end, and does what it asks for."""
         script = BrowserScript(self, name, self.url)
-
-        def heard(line: str) -> None:
-            try:
-                asked = json.loads(line)
-            except ValueError:
-                asked = None
-            if isinstance(asked, list):
-                script.answer(deeds[asked[0].replace(" ", "_")](*asked[1:]))
-            if not script.done:
-                listen()
-
-        def listen() -> None:
-            script.line(lambda line: True, 250).addCallbacks(heard, lambda failure: None)
-
-        listen()
-        await script.finished(250)
+        while (asked := await script.asked()) is not None:
+            what, *args = asked
+            script.answer(deeds[what.replace(" ", "_")](*args))
+        await script.finished()
 
     def deeds(self, shared: DistributedMap) -> dict[str, Callable[..., Any]]:
         """What most scripts ask for; an answer that is nothing comes at once."""
