@@ -46,10 +46,12 @@ let map
 let entries
 /** @type {string | null} */
 let chosen = null
-/** @type {Map<string, number>} how many writes of a key have not left yet */
+/** @type {Map<string, Promise<unknown>>} by key, the last write that has not left yet */
 const waiting = new Map()
+/** @type {Set<Promise<unknown>>} the writes to this map that have not left yet */
+let unsent = new Set()
 
-const shown = () => ({
+const rowState = () => ({
   map,
   entries,
   chosen,
@@ -57,24 +59,28 @@ const shown = () => ({
   isWaiting: (/** @type {string} */ key) => waiting.has(key),
   isOwn: (/** @type {string} */ writer) => presence.isOwn(writer),
 })
-const list = new List(elements.list, () => new Row(shown))
+const list = new List(elements.list, () => new Row(rowState))
 
 // -- the map --------------------------------------------------------------------------------------
 
-/** Opens the map that the address names; if it cannot be, the one before stays. */
+/** Opens the map that the address names; if there can be none, the one before stays. */
 function openMap() {
   const uri = uriOf(location.hash) || DEFAULT_URI
+  elements.uri.value = uri
+  say(elements.uriError, "")
   if (map?.uri === uri) return
-  let opened
   try {
-    opened = new DistributedMap(connection, uri)
+    show(new DistributedMap(connection, uri))
   } catch (error) {
     if (!(error instanceof errors.DistMapError)) throw error
+    if (map === undefined) show(new DistributedMap(connection, DEFAULT_URI))
     say(elements.uriError, `${error.message}.`)
-    elements.uri.value = uri
-    return
   }
-  map?.close()
+}
+
+/** @param {DistributedMap} opened */
+function show(opened) {
+  if (map !== undefined) leave(map)
   map = opened
   entries = new Entries(opened)
   chosen = null
@@ -83,11 +89,9 @@ function openMap() {
   undo.clear()
   editor.use(opened)
   state.use(opened)
-  elements.uri.value = uri
   elements.filter.value = ""
   elements.list.scrollTop = 0
-  say(elements.uriError, "")
-  document.title = `${uri} · distmap`
+  document.title = `${opened.uri} · distmap`
   opened.on("ready", () => opened === map && load())
   opened.on("peers", render)
   opened.on("status", render)
@@ -96,6 +100,17 @@ function openMap() {
   })
   opened.observe((change) => opened === map && note(change))
   load()
+}
+
+/**
+ * Closes a map once all that was written to it has left.
+ *
+ * @param {DistributedMap} left
+ */
+function leave(left) {
+  const writes = unsent
+  unsent = new Set()
+  Promise.allSettled(writes).then(() => left.close())
 }
 
 function load() {
@@ -122,14 +137,23 @@ function note(change) {
  * @param {unknown} value
  */
 function set(key, value) {
-  const taken = map.set(key, value)
-  waiting.set(key, (waiting.get(key) ?? 0) + 1)
+  wait(key, map.set(key, value))
+}
+
+/**
+ * Takes note of a write until it has left.
+ *
+ * @param {string} key
+ * @param {Promise<unknown>} taken
+ */
+function wait(key, taken) {
   const within = map
+  unsent.add(taken)
+  waiting.set(key, taken)
   const done = () => {
     if (within !== map) return
-    const left = (waiting.get(key) ?? 1) - 1
-    if (left > 0) waiting.set(key, left)
-    else waiting.delete(key)
+    unsent.delete(taken)
+    if (waiting.get(key) === taken) waiting.delete(key)
     render()
   }
   taken.then(done, done) // if it failed, the map is closed, or it told "superseded"
@@ -141,7 +165,7 @@ function remove(key) {
   const value = map.get(key)
   const at = entries.indexOf(key)
   const next = entries.shown[at + 1] ?? entries.shown[at - 1] ?? null
-  map.delete(key)
+  wait(key, map.delete(key))
   if (editor.key === key) editor.close()
   if (chosen === key) choose(next)
   undo.offer(`Deleted ${named(key)}.`, () => {
@@ -210,6 +234,8 @@ find("open", HTMLFormElement).addEventListener("submit", (event) => {
 })
 elements.uri.addEventListener("input", () => say(elements.uriError, ""))
 addEventListener("hashchange", openMap)
+// Nothing is stored in the browser: what has not left would be lost.
+addEventListener("beforeunload", (event) => unsent.size > 0 && event.preventDefault())
 
 elements.filter.addEventListener("input", () => {
   entries.filter = elements.filter.value
