@@ -14,14 +14,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fanout, install, machine, plot, table
+from benchmarks import fanout, install, join, machine, plot, replicas, table
 from benchmarks.frame import Result, Row, Verdict, judge, measure
 from benchmarks.processes import ROOT, cleanup, end_on_signals
 
 ROWS: dict[str, Callable[[bool], Row]] = {
     "fanout": fanout.fanout,
     "sizes": fanout.sizes,
+    "applied": replicas.applied,
+    "latency": replicas.latency,
+    "join": join.joins,
 }
+MORE: dict[str, Callable[[bool], Row]] = {"million": join.million}
+"""Rows that are run only if they are asked for."""
+
 RUNS = 5
 DOCUMENT = ROOT / "docs" / "performance.md"
 
@@ -29,7 +35,9 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 def arguments(args: list[str]) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", action="append", choices=ROWS, help="a row; may come again")
+    parser.add_argument(
+        "--only", action="append", choices=[*ROWS, *MORE], help="a row; may come again"
+    )
     parser.add_argument("--system", action="append", help="a system, as the table names it")
     parser.add_argument("--size", action="append", help="a size, as the first column names it")
     parser.add_argument("--runs", type=int, help=f"how often ({RUNS}; with --quick, once)")
@@ -73,7 +81,7 @@ def main(args: list[str]) -> None:
     runs = options.runs or (1 if options.quick else RUNS)
     end_on_signals()
     began = time.monotonic()
-    rows = [ROWS[name](options.quick) for name in options.only or ROWS]
+    rows = [(ROWS | MORE)[name](options.quick) for name in options.only or ROWS]
     rows = [chosen(row, options.system, options.size) for row in rows]
     systems = {case.system for row in rows for case in row.cases}
     missing = install.install(systems)

@@ -66,7 +66,7 @@ def fanout(quick: bool) -> Row:
     bounds += [("1", gathered, 5), ("100", gathered, 30)]
     aims = [
         Aim(
-            f"{readers} reader{"" if readers == "1" else "s"}, {system}: at least {factor:g} times bare ws",
+            f"{readers}: {system}, at least {factor:g} times bare ws",
             DELIVERIES.name,
             (readers, system),
             (readers, "ws"),

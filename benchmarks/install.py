@@ -42,7 +42,7 @@ def _npm() -> str | None:
         return None
     if shutil.which("npm") is None:
         return "no npm"
-    if not _succeeds(["npm", "ci", "--omit=optional", "--silent"], JS):
+    if not _succeeds(["npm", "ci", "--silent"], JS):
         return "npm ci failed"
     (JS / "node_modules" / ".installed").touch()
     return None

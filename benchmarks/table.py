@@ -14,15 +14,8 @@ def number(value: float) -> str:
     >>> [number(each) for each in (0.01234, 1.5, 12.34, 1234567)]
     ['0.0123', '1.50', '12.3', '1,230,000']
     """
-    if value == 0:
-        return "0"
-    digits = 2
-    size = abs(value)
-    while size >= 10:
-        size, digits = size / 10, digits - 1
-    while size < 1:
-        size, digits = size * 10, digits + 1
-    return f"{round(value, digits):,.{max(digits, 0)}f}"
+    power = int(f"{value:.2e}".partition("e")[2])
+    return f"{round(value, 2 - power):,.{max(2 - power, 0)}f}" if value else "0"
 
 
 def of_row(row: Row, results: list[Result], verdicts: list[Verdict]) -> str:
