@@ -14,7 +14,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fanout, install, join, machine, plot, replicas, table
+from benchmarks import (
+    fanout,
+    install,
+    join,
+    local,
+    machine,
+    many,
+    plot,
+    replicas,
+    table,
+    writers,
+)
 from benchmarks.frame import Result, Row, Verdict, judge, measure
 from benchmarks.processes import ROOT, cleanup, end_on_signals
 
@@ -24,6 +35,11 @@ ROWS: dict[str, Callable[[bool], Row]] = {
     "applied": replicas.applied,
     "latency": replicas.latency,
     "join": join.joins,
+    "local": local.local,
+    "connections": many.connections,
+    "maps": many.maps,
+    "restart": many.restart,
+    "writers": writers.writers,
 }
 MORE: dict[str, Callable[[bool], Row]] = {"million": join.million}
 """Rows that are run only if they are asked for."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet import reactor, stdio
@@ -11,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.protocols.basic import LineOnlyReceiver
 
-from benchmarks.driver import Driver
+from benchmarks.driver import Driver, say_begun
 from distmap import DistributedMap, connect
 
 URI = "/bench"
@@ -91,13 +93,44 @@ class Distmap:
         return done, lambda: done.callback(None)
 
 
+class MapDriver(Driver):
+    """With commands that only distmap's peers have."""
+
+    def _maps(self) -> list[DistributedMap]:
+        return [replica.map for replica in self._replicas if isinstance(replica, MapReplica)]
+
+    async def do_digest(self) -> dict[str, Any]:
+        """The digest of the first replica."""
+        return {"digest": self._maps()[0]._replica.digest()}
+
+    async def do_back(self) -> dict[str, float]:
+        """Waits until all have lost the connection, and are synced again; tells when."""
+        done, end = self._system.event()
+        away: set[int] = set()
+        back: set[int] = set()
+
+        def told(number: int, status: object) -> None:
+            if status != "ready":
+                away.add(number)
+            elif number in away and number not in back:
+                back.add(number)
+                if len(back) == len(self._replicas):
+                    end()
+
+        for number, shared in enumerate(self._maps()):
+            shared.on("status", partial(told, number))
+        say_begun()
+        await done
+        return {"ended": time.monotonic()}
+
+
 class Commands(LineOnlyReceiver):
     """Standard input; when it ends the peer ends."""
 
     delimiter = b"\n"
 
     def __init__(self) -> None:
-        self._driver = Driver(Distmap())
+        self._driver = MapDriver(Distmap())
 
     def lineReceived(self, line: bytes) -> None:
         Deferred.fromCoroutine(self._driver.command(line))

@@ -10,9 +10,11 @@ from benchmarks.systems import MAPS, WS, Stage, System
 
 APPLIED = Metric("applied_per_second", "entries applied/s")
 AT_ONCE = 20
-COUNTS = {1: 10_000, 20: 2_000}
+COUNTS = {1: 20_000, 20: 4_000}
+QUICK = 4  # times less
 RATE = 100.0
 LATENCIES = 400
+WARM = 50  # that come before and do not count
 
 
 def apply(system: System, replicas: int, count: int, at_once: int) -> Values:
@@ -37,7 +39,7 @@ def applied(quick: bool) -> Row:
         Case(
             f"{replicas}, {at_once} at once" if at_once > 1 else f"{replicas}",
             system.name,
-            partial(apply, system, replicas, COUNTS[replicas] // (2 if quick else 1), at_once),
+            partial(apply, system, replicas, COUNTS[replicas] // (QUICK if quick else 1), at_once),
         )
         for replicas, at_once in ((1, 1), (20, 1), (20, AT_ONCE))
         for system in MAPS
@@ -60,16 +62,16 @@ def age(system: System, count: int) -> Values:
     """One writer sets 100 values a second that tell the time; a replica's program reads them."""
     stage = Stage(system)
     writer, reader = stage.replicas(), stage.replicas()
-    reader.ask("listen", count=count)
-    writer.tell("pace", rate=RATE, count=count)
-    ages_ms = sorted(reader.answer()["ages_ms"])
+    reader.ask("listen", count=WARM + count)
+    writer.tell("pace", rate=RATE, count=WARM + count)
+    ages_ms = sorted(reader.answer()["ages_ms"][WARM:])
     cuts = quantiles(ages_ms, n=100, method="inclusive")
     return {"p50_ms": cuts[49], "p99_ms": cuts[98]}
 
 
 def latency(quick: bool) -> Row:
     """From set() to the event at another peer, under 100 writes a second."""
-    count = LATENCIES // (4 if quick else 1)
+    count = LATENCIES // (QUICK if quick else 1)
     cases = [Case("100/s", system.name, partial(age, system, count)) for system in (WS, *MAPS)]
     aims = [
         Aim(

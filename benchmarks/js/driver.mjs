@@ -1,7 +1,7 @@
 // What a peer of a benchmark does, whatever system it is of; the commands of ../driver.py.
 // node driver.mjs SYSTEM
 import { createInterface } from "node:readline"
-import { open } from "./systems.mjs"
+import { load } from "./systems.mjs"
 
 const VALUE = "x".repeat(58) // 60 bytes of JSON
 const FILL_AT_ONCE = 500
@@ -14,13 +14,13 @@ const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`)
 const keys = (start, end) =>
   Array.from({ length: end - start }, (_, at) => [`key-${start + at}`, VALUE])
 
-const system = process.argv[2]
+const open = await load(process.argv[2])
 const replicas = []
 
 const commands = {
   async open({ url, replicas: count = 1 }) {
     for (let at = 0; at < count; at++) {
-      const replica = open[system](url)
+      const replica = open(url)
       replicas.push(replica)
       await replica.ready
     }
@@ -90,7 +90,7 @@ const commands = {
 
   async join({ url, count }) {
     const began = now()
-    const replica = open[system](url)
+    const replica = open(url)
     const seconds = await new Promise((resolve) => {
       const look = () => {
         if (replica.size() >= count) resolve(now() - began)

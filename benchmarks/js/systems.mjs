@@ -6,13 +6,8 @@
 //   onNews(f)        f() when something may have come
 //   buffered()       bytes that wait for the socket
 //   drained()        if need be: waits until the server has all
-import { HocuspocusProvider, HocuspocusProviderWebsocket } from "@hocuspocus/provider"
-import { createMergeableStore } from "tinybase/mergeable-store"
-import { createWsSynchronizer } from "tinybase/synchronizers/synchronizer-ws-client"
+// Each imports its own client only, so that its memory is its own.
 import WebSocket from "ws"
-import { WebsocketProvider } from "y-websocket"
-import * as Y from "yjs"
-import { DistributedMap, connect } from "../../distmap/web/distmap.js"
 
 const NAME = "bench"
 
@@ -41,88 +36,111 @@ function document(doc, ready, buffered) {
   }
 }
 
-export const open = {
+const systems = {
   /** No map: what is set is sent, and what comes is told. */
-  ws(url) {
-    const socket = new WebSocket(url, { perMessageDeflate: false })
-    return {
-      ready: new Promise((resolve) => socket.once("open", resolve)),
-      set: (key, value) => socket.send(JSON.stringify({ key, value })),
-      onSet: (handler) => socket.on("message", (data) => handler(JSON.parse(data).value)),
-      buffered: () => socket.bufferedAmount,
+  async ws() {
+    return (url) => {
+      const socket = new WebSocket(url, { perMessageDeflate: false })
+      return {
+        ready: new Promise((resolve) => socket.once("open", resolve)),
+        set: (key, value) => socket.send(JSON.stringify({ key, value })),
+        onSet: (handler) => socket.on("message", (data) => handler(JSON.parse(data).value)),
+        buffered: () => socket.bufferedAmount,
+      }
     }
   },
 
-  distmap(url) {
-    const map = new DistributedMap(connect(url, { WebSocket }), `/${NAME}`)
-    let untaken = 0
-    const set = (key, value) => {
-      untaken += 1
-      map.set(key, value).then(() => {
-        untaken -= 1
+  async distmap() {
+    const { DistributedMap, connect } = await import("../../distmap/web/distmap.js")
+    return (url) => {
+      const map = new DistributedMap(connect(url, { WebSocket }), `/${NAME}`)
+      let untaken = 0
+      const set = (key, value) => {
+        untaken += 1
+        map.set(key, value).then(() => {
+          untaken -= 1
+        })
+      }
+      return {
+        ready: map.ready(),
+        set,
+        setAll: (entries) => {
+          for (const [key, value] of entries) set(key, value)
+        },
+        size: () => map.size,
+        onSet: (handler) => map.on("set", handler),
+        onNews: (handler) => map.on("ready", handler),
+        buffered: () => untaken * 200, // about what an entry takes
+      }
+    }
+  },
+
+  async yjs() {
+    const [Y, { WebsocketProvider }] = await Promise.all([import("yjs"), import("y-websocket")])
+    return (url) => {
+      const doc = new Y.Doc()
+      const provider = new WebsocketProvider(url, NAME, doc, {
+        WebSocketPolyfill: WebSocket,
+        disableBc: true,
       })
-    }
-    return {
-      ready: map.ready(),
-      set,
-      setAll: (entries) => {
-        for (const [key, value] of entries) set(key, value)
-      },
-      size: () => map.size,
-      onSet: (handler) => map.on("set", handler),
-      onNews: (handler) => map.on("ready", handler),
-      buffered: () => untaken * 200, // about what an entry takes
+      const ready = new Promise((resolve) => provider.once("sync", resolve))
+      return document(doc, ready, () => provider.ws?.bufferedAmount ?? 0)
     }
   },
 
-  yjs(url) {
-    const doc = new Y.Doc()
-    const provider = new WebsocketProvider(url, NAME, doc, {
-      WebSocketPolyfill: WebSocket,
-      disableBc: true,
-    })
-    const ready = new Promise((resolve) => provider.once("sync", resolve))
-    return document(doc, ready, () => provider.ws?.bufferedAmount ?? 0)
-  },
-
-  hocuspocus(url) {
-    const doc = new Y.Doc()
-    const socket = new HocuspocusProviderWebsocket({ url, WebSocketPolyfill: WebSocket })
-    const provider = new HocuspocusProvider({
-      websocketProvider: socket,
-      name: NAME,
-      document: doc,
-    })
-    const ready = new Promise((resolve) => provider.on("synced", resolve))
-    provider.attach()
-    return document(doc, ready, () => socket.webSocket?.bufferedAmount ?? 0)
-  },
-
-  tinybase(url) {
-    const store = createMergeableStore()
-    const socket = new WebSocket(`${url}/${NAME}`, { perMessageDeflate: false })
-    let own = false
-    const set = (key, value) => {
-      own = true
-      store.setValue(key, value)
-      own = false
+  async hocuspocus() {
+    const [Y, { HocuspocusProvider, HocuspocusProviderWebsocket }] = await Promise.all([
+      import("yjs"),
+      import("@hocuspocus/provider"),
+    ])
+    return (url) => {
+      const doc = new Y.Doc()
+      const socket = new HocuspocusProviderWebsocket({ url, WebSocketPolyfill: WebSocket })
+      const provider = new HocuspocusProvider({
+        websocketProvider: socket,
+        name: NAME,
+        document: doc,
+      })
+      const ready = new Promise((resolve) => provider.on("synced", resolve))
+      provider.attach()
+      return document(doc, ready, () => socket.webSocket?.bufferedAmount ?? 0)
     }
-    return {
-      ready: createWsSynchronizer(store, socket).then((synchronizer) => synchronizer.startSync()),
-      set,
-      setAll: (entries) => {
-        store.transaction(() => {
-          for (const [key, value] of entries) store.setValue(key, value)
-        })
-      },
-      size: () => store.getValueIds().length,
-      onSet: (handler) => {
-        store.addValueListener(null, (_store, _key, value) => {
-          if (!own) handler(value)
-        })
-      },
-      onNews: (handler) => store.addDidFinishTransactionListener(handler),
-      buffered: () => socket.bufferedAmount,
+  },
+
+  async tinybase() {
+    const { createMergeableStore } = await import("tinybase/mergeable-store")
+    const { createWsSynchronizer } = await import(
+      "tinybase/synchronizers/synchronizer-ws-client"
+    )
+    return (url) => {
+      const store = createMergeableStore()
+      const socket = new WebSocket(`${url}/${NAME}`, { perMessageDeflate: false })
+      let own = false
+      const set = (key, value) => {
+        own = true
+        store.setValue(key, value)
+        own = false
+      }
+      return {
+        ready: createWsSynchronizer(store, socket).then((synchronizer) => synchronizer.startSync()),
+        set,
+        setAll: (entries) => {
+          store.transaction(() => {
+            for (const [key, value] of entries) store.setValue(key, value)
+          })
+        },
+        size: () => store.getValueIds().length,
+        onSet: (handler) => {
+          store.addValueListener(null, (_store, _key, value) => {
+            if (!own) handler(value)
+          })
+        },
+        onNews: (handler) => store.addDidFinishTransactionListener(handler),
+        buffered: () => socket.bufferedAmount,
+      }
     }
   },
 }
+
+/** Loads a system; returns what opens a replica at a URL. */
+export const load = (system) => systems[system]()

@@ -88,7 +88,9 @@ class DocReplica:
         self._observer = self.map.observe(observed)
 
     def on_news(self, handler: Callable[[], None]) -> None:
-        self._observer = self.doc.observe(lambda event: handler())
+        loop = asyncio.get_running_loop()
+        # An observer may not look into the document.
+        self._observer = self.doc.observe(lambda event: loop.call_soon(handler))
 
     async def room(self) -> None:
         await self._until(MOST_UNSENT)
