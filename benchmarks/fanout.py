@@ -66,7 +66,7 @@ def fanout(quick: bool) -> Row:
     bounds += [("1", gathered, 5), ("100", gathered, 30)]
     aims = [
         Aim(
-            f"{readers}: {system}, at least {factor:g} times bare ws",
+            f"readers: {readers}; {system}: at least {factor:g} times bare ws",
             DELIVERIES.name,
             (readers, system),
             (readers, "ws"),

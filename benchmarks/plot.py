@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.frame import Plot, Result, Row
 
-WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 70, 200, 40, 50
+WIDTH, HEIGHT = 700, 360
+LEFT, RIGHT, TOP, BOTTOM = 70, 240, 40, 50
 GREY = "#888888"
 COLOURS = ("#2f80c8", "#d9822b", "#3d9a50", "#c2508b", "#8a6bd1", "#7a8a1f", "#c94f3d", "#2a9d9d")
 PREFIXES = ((1e6, "M"), (1e3, "k"), (1, ""))

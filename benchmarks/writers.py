@@ -6,7 +6,7 @@ import sys
 import time
 from functools import partial
 
-from benchmarks.frame import Case, Metric, Row, Values
+from benchmarks.frame import Aim, Case, Metric, Row, Values
 from benchmarks.processes import Failed, Process
 from benchmarks.systems import DISTMAP, Stage
 
@@ -63,4 +63,12 @@ def writers(quick: bool) -> Row:
     case = Case(
         f"{PEERS}, {RATE}/s each", DISTMAP.name, partial(run, QUICK_SECONDS if quick else SECONDS)
     )
-    return Row("writers", "peers", metrics, [case])
+    aim = Aim(
+        "no queue grows: in the last third not 500 ms behind",
+        "behind_last_ms",
+        (case.what, case.system),
+        None,
+        500,
+        at_most=True,
+    )
+    return Row("writers", "peers", metrics, [case], [aim])
