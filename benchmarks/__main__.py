@@ -102,14 +102,15 @@ def main(args: list[str]) -> None:
     systems = {case.system for row in rows for case in row.cases}
     missing = install.install(systems)
     facts, rivals = machine.facts(), install.versions()
-    said = machine.text(facts, rivals, runs, time.strftime("%Y-%m-%d"))
-    everything: dict[str, Any] = {"machine": facts, "rivals": rivals, "rows": {}}
+    said = machine.text(facts, rivals)
+    when = machine.runs_text(runs, time.strftime("%Y-%m-%d"))
+    everything: dict[str, Any] = {"machine": facts, "rivals": rivals, "runs": runs, "rows": {}}
     print(said)
     with cleanup():
         for row in rows:
             results = measure(row, runs, missing)
             verdicts = judge(row, results)
-            text = table.of_row(row, results, verdicts)
+            text = f"{table.of_row(row, results, verdicts)}\n{when}"
             print(f"## {row.name}\n\n{text}", flush=True)
             everything["rows"][row.name] = as_json(row, results, verdicts)
             if options.json is not None:

@@ -42,11 +42,15 @@ def _node() -> str:
     return run.stdout.strip().removeprefix("v")
 
 
-def text(found: dict[str, str], rivals: dict[str, str], runs: int, when: str) -> str:
+def text(found: dict[str, str], rivals: dict[str, str]) -> str:
     """All of that in Markdown."""
     said = ", ".join(f"{name} {value}" for name, value in found.items())
     others = ", ".join(f"{name} {value}" for name, value in rivals.items()) or "none"
-    return (
-        f"Measured on {when}; medians of {runs} interleaved runs, the least and the greatest in"
-        f" brackets. {said[0].upper()}{said[1:]}. Rivals: {others}.\n"
-    )
+    return f"The machine: {said}.\n\nRivals: {others}.\n"
+
+
+def runs_text(runs: int, when: str) -> str:
+    """How a table was made."""
+    if runs == 1:
+        return f"One run, on {when}.\n"
+    return f"Medians of {runs} runs on {when}; the least and the greatest in brackets.\n"

@@ -18,8 +18,8 @@ CPU = Metric("server_us", "server's CPU, µs each")
 PEERS = 2000
 QUICK_PEERS = 200
 PROCESSES = 2
-KEYS = 1000
-BACK_SECONDS = 120
+KEYS = 100
+BACK_SECONDS = 150
 
 
 def crowd(what: str, system: str, count: int) -> Values:
