@@ -60,7 +60,12 @@ def arguments(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="smaller sizes, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes all runs to a file")
     parser.add_argument("--docs", action="store_true", help="puts the results into docs/")
-    return parser.parse_args(args)
+    options = parser.parse_args(args)
+    if options.runs is not None and options.runs < 1:
+        parser.error("--runs is 1 or more")
+    if options.docs and (options.system or options.size):
+        parser.error("--docs puts whole rows into docs/: it goes with no --system and no --size")
+    return options
 
 
 def chosen(row: Row, systems: list[str] | None, sizes: list[str] | None) -> Row:

@@ -41,7 +41,8 @@ class Process:
     """
 
     def __init__(self, *command: str, silent: bool = False) -> None:
-        self.name = " ".join(Path(word).name for word in command[:4] if "\n" not in word)
+        words = [word for word in command if not word.startswith("-") and " " not in word]
+        self.name = " ".join(Path(word).name for word in words[:3])
         self._rest = b""
         self._process = subprocess.Popen(
             command,

@@ -263,10 +263,11 @@ class ProgramTest(TestCase):
             self.assertEqual(processes_of(process.pid), [])
 
     def test_bad_arguments(self) -> None:
-        process = self.start("--only", "nothing")
-        _, err = process.communicate(timeout=SECONDS)
-        self.assertEqual(process.returncode, 2)
-        self.assertIn("nothing", err)
+        for args in (["--only", "nothing"], ["--runs", "0"], ["--docs"]):
+            process = self.start(*args)
+            _, err = process.communicate(timeout=SECONDS)
+            self.assertEqual(process.returncode, 2)
+            self.assertIn(args[0], err)
 
 
 def processes_of(session: int) -> list[int]:

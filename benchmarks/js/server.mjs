@@ -20,9 +20,10 @@ const servers = {
   },
 
   async yjs() {
-    process.env.HOST = host
-    process.env.PORT = portText
-    await import("./node_modules/@y/websocket-server/src/server.js")
+    const { WebSocketServer } = await import("ws")
+    const { setupWSConnection } = await import("@y/websocket-server/utils")
+    const server = new WebSocketServer({ host, port, perMessageDeflate: false })
+    server.on("connection", setupWSConnection)
   },
 
   async hocuspocus() {
