@@ -24,7 +24,7 @@ SERVERS: dict[str, Callable[[int], Process]] = {
 }
 GATHER = 20
 VALUE_BYTES = 60
-SECONDS = 1.5
+SECONDS = 1.2
 QUICK_SECONDS = 0.7
 
 

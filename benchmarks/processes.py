@@ -50,6 +50,7 @@ class Process:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL if silent else subprocess.PIPE,
+            # Rivals talk; who looks for a fault sets the variable.
             stderr=None if os.environ.get("BENCH_DEBUG") else subprocess.DEVNULL,
         )
         self.pid = self._process.pid

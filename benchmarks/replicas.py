@@ -10,10 +10,10 @@ from benchmarks.systems import MAPS, WS, Stage, System
 
 APPLIED = Metric("applied_per_second", "entries applied/s")
 AT_ONCE = 20
-COUNTS = {1: 20_000, 20: 4_000}
+COUNTS = {1: 10_000, 20: 3_000}
 QUICK = 4  # times less
 RATE = 100.0
-LATENCIES = 400
+LATENCIES = 300
 WARM = 50  # that come before and do not count
 
 
