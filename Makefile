@@ -58,6 +58,8 @@ simulate: setup
 
 # It installs the systems that it compares with by itself, and skips those that it cannot have.
 bench: $(VENV)/.run
+	@command -v npm >/dev/null || $(call apt,nodejs npm) || \
+	  echo 'Missing: npm (Debian: apt-get install nodejs npm)' >&2
 	$(VENV)/bin/python -m benchmarks $(BENCH)
 
 docs: $(VENV)/.docs

@@ -106,7 +106,7 @@ def main(args: list[str]) -> None:
     rows = [chosen(row, options.system, options.size) for row in rows]
     systems = {case.system for row in rows for case in row.cases}
     missing = install.install(systems)
-    facts, rivals = machine.facts(), install.versions()
+    facts, rivals = machine.facts(), install.versions(missing)
     said = machine.text(facts, rivals)
     when = machine.runs_text(runs, time.strftime("%Y-%m-%d"))
     everything: dict[str, Any] = {"machine": facts, "rivals": rivals, "runs": runs, "rows": {}}

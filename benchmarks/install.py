@@ -72,15 +72,15 @@ def _succeeds(command: list[str], folder: Path) -> bool:
     return run.returncode == 0
 
 
-def versions() -> dict[str, str]:
-    """The versions of the rivals that are there."""
+def versions(missing: dict[str, str]) -> dict[str, str]:
+    """The versions of the rivals that are there and can run."""
     found = {}
-    if (JS / "node_modules" / ".installed").is_file():
+    if not missing.keys() & NPM_SYSTEMS and (JS / "node_modules" / ".installed").is_file():
         wanted = json.loads((JS / "package.json").read_text("utf-8"))["dependencies"]
         for name in wanted:
             package = JS / "node_modules" / name / "package.json"
             found[name] = json.loads(package.read_text("utf-8"))["version"]
-    if (VENV / ".installed").is_file():
+    if not missing.keys() & PYTHON_SYSTEMS and (VENV / ".installed").is_file():
         for line in REQUIREMENTS.read_text("utf-8").splitlines():
             name, _, version = line.partition("==")
             found[name] = version

@@ -71,6 +71,8 @@ class Crowd:
 
     def drain(self) -> float:
         """Waits until all have everything; returns the seconds that took."""
+        if self.behind <= 0:
+            return 0.0
         began = time.monotonic()
         while self.behind > 0:
             self.read(0.05)

@@ -215,12 +215,12 @@ class ProgramTest(TestCase):
         self.folder = Path(mkdtemp(prefix="distmap-benchmarks-"))
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "benchmarks", "--quick", "--system", "distmap", *args]
+    def start(self, *args: str, system: str = "distmap", **more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "benchmarks", "--quick", "--system", system, *args]
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **more},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -248,6 +248,13 @@ class ProgramTest(TestCase):
             self.assertGreater(run["deliveries_per_second"], 0)
         self.assertIn("twisted", found["machine"])
         self.assertEqual(processes_of(process.pid), [])
+
+    def test_a_rival_that_cannot_be_had(self) -> None:
+        process = self.start("--only", "latency", system="ws", PATH=str(self.folder))
+        out, err = process.communicate(timeout=SECONDS)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn("| 100/s | ws | skipped: no Node.js |  |", out)
+        self.assertIn("Node none", out)
 
     def test_interrupted(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
