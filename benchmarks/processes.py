@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 JS = ROOT / "benchmarks" / "js"
@@ -44,17 +44,18 @@ class Process:
         words = [word for word in command if not word.startswith("-") and " " not in word]
         self.name = " ".join(Path(word).name for word in words[:3])
         self._rest = b""
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL if silent else subprocess.PIPE,
-            # Rivals talk; who looks for a fault sets the variable.
-            stderr=None if os.environ.get("BENCH_DEBUG") else subprocess.DEVNULL,
-        )
-        self.pid = self._process.pid
-        _running.add(self)
+        with _signals_held():
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL if silent else subprocess.PIPE,
+                # Rivals talk; who looks for a fault sets the variable.
+                stderr=None if os.environ.get("BENCH_DEBUG") else subprocess.DEVNULL,
+            )
+            self.pid = self._process.pid
+            _running.add(self)
 
     def line(self, seconds: float = WAIT_SECONDS) -> str:
         """The next line that it prints.
@@ -148,18 +149,40 @@ def cleanup() -> Iterator[None]:
     try:
         yield
     finally:
-        for process in list(_running):
-            process.kill()
+        with _signals_held():
+            for process in list(_running):
+                process.kill()
+
+
+# -- signals --------------------------------------------------------------------------------------
+
+_holding: list[None] = []  # who wants no signal now
+_came: list[int] = []  # the signals that wait
 
 
 def end_on_signals() -> None:
     """Makes the signals that end a program raise, so that :func:`cleanup` gets its turn."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
 
-    def end(number: int, frame: FrameType | None) -> NoReturn:
+
+def _end(number: int, frame: FrameType | None) -> None:
+    if _holding:
+        _came.append(number)
+    else:
         raise SystemExit(128 + number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    # A process that is just being started is not known yet, and would not be killed.
+    _holding.append(None)
+    try:
+        yield
+    finally:
+        _holding.pop()
+    if _came and not _holding:
+        raise SystemExit(128 + _came.pop())
 
 
 # -- servers --------------------------------------------------------------------------------------
