@@ -16,7 +16,6 @@ from benchmarks.sockets import (
     WELCOME,
     connect,
     join_frame,
-    raise_file_limit,
     read_until,
 )
 
@@ -49,8 +48,6 @@ def maps(port: int, count: int) -> Callable[[], object]:
 
 
 def main(what: str, port: int, pid: int, count: int) -> dict[str, object]:
-    if not raise_file_limit(count + WARM + 100):
-        return {"failed": f"no {count + WARM + 100} open files allowed"}
     warm = connect(port, WARM)
     act = {"connections": connections, "maps": maps}[what](port, count)
     time.sleep(SETTLE_SECONDS)

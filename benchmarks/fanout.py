@@ -11,6 +11,7 @@ from functools import partial
 from benchmarks.fanout_load import Load
 from benchmarks.frame import Aim, Case, Metric, Plot, Row, Values
 from benchmarks.processes import Failed, Process, free_port, node_server, relay
+from benchmarks.sockets import allow_sockets
 
 DELIVERIES = Metric("deliveries_per_second", "deliveries/s")
 METRICS = [
@@ -35,6 +36,7 @@ def name_of(system: str, gather: int) -> str:
 
 def run(system: str, readers: int, gather: int, value_bytes: int, seconds: float) -> Values:
     """Measures one server once."""
+    allow_sockets(readers)
     port = free_port()
     server = SERVERS[system](port)
     load = Load(system, port, server.pid, readers, gather, value_bytes, seconds)

@@ -23,7 +23,6 @@ from benchmarks.sockets import (
     entry,
     frame,
     join_frame,
-    raise_file_limit,
 )
 
 URI = "/bench"
@@ -142,9 +141,6 @@ class Pump:
 def main() -> None:
     signal.alarm(LIMIT_SECONDS)
     load = Load(**json.loads(sys.argv[1]))
-    if not raise_file_limit(load.readers + 100):
-        print(json.dumps({"failed": f"no more than {load.readers} files"}))
-        return
     try:
         pump = Pump(load)
         pump.settle()

@@ -152,7 +152,8 @@ def _run(row: Row, number: int, result: Result) -> None:
         with cleanup():
             values = case.run()
     except (Failed, OSError, ValueError, KeyError) as error:
-        result.failed = f"failed: {str(error) or type(error).__name__}"
+        text = str(error) or type(error).__name__
+        result.failed = text if text.startswith("skipped: ") else f"failed: {text}"
         said = result.failed
     else:
         result.runs.append(values)

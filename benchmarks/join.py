@@ -10,16 +10,17 @@ from benchmarks.systems import DISTMAP, MAPS, Stage, System
 SECONDS = Metric("seconds", "s from the connection's begin until it has all")
 COUNTS = (1_000, 10_000, 100_000)
 QUICK_COUNTS = (1_000, 10_000)
-FILL_SECONDS = 60
-JOIN_SECONDS = 60
+LIMIT_SECONDS = 60.0
+PER_SECOND = 5000  # keys, at the very least, in filling and in joining
 
 
 def join(system: System, count: int) -> Values:
     """Starts a server, a donor with so many entries, and a newcomer."""
     stage = Stage(system)
     donor = stage.replicas()
-    donor.ask("fill", FILL_SECONDS, count=count)
-    found: Values = stage.peer().ask("join", JOIN_SECONDS, url=stage.url, count=count)
+    limit_seconds = LIMIT_SECONDS + count / PER_SECOND
+    donor.ask("fill", limit_seconds, count=count)
+    found: Values = stage.peer().ask("join", limit_seconds, url=stage.url, count=count)
     return found
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from benchmarks.fanout import SERVERS
 from benchmarks.frame import Case, Metric, Plot, Row, Values
 from benchmarks.processes import Process, free_port, relay
-from benchmarks.sockets import raise_file_limit
+from benchmarks.sockets import allow_sockets
 from benchmarks.systems import DISTMAP
 
 BYTES = Metric("bytes", "bytes each on the server")
@@ -24,7 +24,7 @@ BACK_SECONDS = 150
 
 def crowd(what: str, system: str, count: int) -> Values:
     """So many connections or maps, from one load client."""
-    raise_file_limit(count + 1000)  # the server inherits it
+    allow_sockets(count)
     port = free_port()
     server = SERVERS[system](port)
     arguments = [what, str(port), str(server.pid), str(count)]
@@ -56,7 +56,7 @@ def maps(quick: bool) -> Row:
 
 def come_back(count: int) -> Values:
     """The relay of so many real peers is killed, and another one started in its place."""
-    raise_file_limit(count + 1000)
+    allow_sockets(count)
     port = free_port()
     url = f"ws://127.0.0.1:{port}"
     server = relay(port)

@@ -90,7 +90,7 @@ const commands = {
 
   async join({ url, count }) {
     const began = now()
-    const replica = open(url)
+    const replica = open(url, true) // patient: it is known that there is somebody
     const seconds = await new Promise((resolve) => {
       const look = () => {
         if (replica.size() >= count) resolve(now() - began)

@@ -10,6 +10,9 @@
 import WebSocket from "ws"
 
 const NAME = "bench"
+// TinyBase waits for an answer only so long, and asks no second time; its default of 1 s is too short
+// for a large map. The first peer waits as long in vain, so that only a newcomer to others is patient.
+const PATIENT_SECONDS = 30
 
 /** What Yjs and Hocuspocus share: the document. */
 function document(doc, ready, buffered) {
@@ -112,7 +115,7 @@ const systems = {
     const { createWsSynchronizer } = await import(
       "tinybase/synchronizers/synchronizer-ws-client"
     )
-    return (url) => {
+    return (url, patient) => {
       const store = createMergeableStore()
       const socket = new WebSocket(`${url}/${NAME}`, { perMessageDeflate: false })
       let own = false
@@ -122,7 +125,9 @@ const systems = {
         own = false
       }
       return {
-        ready: createWsSynchronizer(store, socket).then((synchronizer) => synchronizer.startSync()),
+        ready: createWsSynchronizer(store, socket, patient ? PATIENT_SECONDS : undefined).then(
+          (synchronizer) => synchronizer.startSync(),
+        ),
         set,
         setAll: (entries) => {
           store.transaction(() => {
