@@ -43,20 +43,34 @@ class Cost:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._seconds = 0.0
+        self._seconds = self._gc_seconds = self._gc_began = 0.0
+        self._inside = False
         gc.collect()
+        gc.callbacks.append(self._collects)
         self._before = rss_bytes(os.getpid())
 
     def add(self, call: Callable[[], None]) -> None:
         """Calls it, and measures that."""
+        self._inside = True
         began = process_time()
         call()
         self._seconds += process_time() - began
+        self._inside = False
+
+    def _collects(self, phase: str, details: dict[str, int]) -> None:
+        if phase == "start":
+            self._gc_began = process_time()
+        elif self._inside:
+            self._gc_seconds += process_time() - self._gc_began
 
     def found(self) -> dict[str, float]:
         """Microseconds and bytes for each entry."""
         grown = rss_bytes(os.getpid()) - self._before
-        return {"us": self._seconds / self._count * 1e6, "bytes": grown / self._count}
+        return {
+            "us": self._seconds / self._count * 1e6,
+            "gc_us": self._gc_seconds / self._count * 1e6,
+            "bytes": grown / self._count,
+        }
 
 
 def of_dict(count: int, encode: Callable[[Any], Any]) -> dict[str, float]:
