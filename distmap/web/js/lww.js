@@ -163,7 +163,7 @@ export class Replica {
    * @param {number | null} knownMs null if of all
    */
   trusts(knownMs) {
-    return knownMs === null || knownMs >= this.forgotMs
+    return knownMs === null || knownMs > this.forgotMs
   }
 
   /**
@@ -239,7 +239,10 @@ export class Replica {
 
   // -- tombstones ---------------------------------------------------------------------------------
 
-  /** The time for what cannot be undone: a local clock that jumped must not forget deletes. */
+  /**
+   * The time for what cannot be undone: a local clock that jumped must not forget deletes. It is
+   * never too late; where too early would be wrong, clock.sureMs() is taken.
+   */
   certainMs() {
     const { heardMs } = this.clock
     return Math.min(this.clock.nowMs(), heardMs === null ? Infinity : Math.trunc(heardMs))
@@ -270,11 +273,10 @@ export class Replica {
    * @param {number} floorMs
    */
   adoptFloor(floorMs) {
-    const certainMs = this.certainMs()
-    const adopted = Math.min(floorMs, certainMs - this.retentionMs)
+    const adopted = Math.min(floorMs, this.certainMs() - this.retentionMs)
     if (adopted <= this.floorMs) return
     this.floorMs = adopted
-    this.forgotMs = Math.max(this.forgotMs, certainMs)
+    this.forgotMs = Math.max(this.forgotMs, this.clock.sureMs())
   }
 
   /**
@@ -283,12 +285,12 @@ export class Replica {
    * @param {Iterable<string>} keys
    */
   arrived(keys) {
-    for (const key of keys) this.#tombstones.renew(key, this.certainMs())
+    for (const key of keys) this.#tombstones.renew(key, this.clock.sureMs())
   }
 
   /** What is here is known to the others from now on. */
   joined() {
-    this.#joinedMs = this.certainMs()
+    this.#joinedMs = this.clock.sureMs()
   }
 
   // -- comparing ----------------------------------------------------------------------------------
@@ -357,7 +359,7 @@ export class Replica {
     this.#stale.add(key)
     this.live += Number(hasValue(entry)) - Number(hasValue(old))
     if (hasValue(entry)) this.#tombstones.delete(key)
-    else this.#tombstones.set(key, entry.stamp.ms, this.certainMs())
+    else this.#tombstones.set(key, entry.stamp.ms, this.clock.sureMs())
     return { key, entry, old }
   }
 
