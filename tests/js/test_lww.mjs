@@ -284,7 +284,8 @@ test("after the clock was set back, writes are later than all that is here", () 
   wall.ms -= MAX_AHEAD_MS + 1000
   replica.clock.correct(0)
   replica.observeAgain()
-  assert.deepEqual(replica.clock.tick(), { ms: NOW_MS + MAX_AHEAD_MS - 1000, counter: 8, writer: "me" })
+  const { ms, counter } = replica.clock.tick()
+  assert.deepEqual([ms, counter], [NOW_MS + MAX_AHEAD_MS - 1000, 8])
 })
 
 test("a local clock that jumped takes nothing early", () => {
@@ -304,7 +305,8 @@ test("a tombstone of an older stamp, and many of them", () => {
   const { wall, replica, retentionMs } = forgetful()
   const random = seeded(8)
   for (let n = 0; n < 5000; n++) {
-    const entry = entryOf(random() < 0.7 ? null : "1", NOW_MS + Math.floor(random() * 5000), "w", n)
+    const ms = NOW_MS + Math.floor(random() * 5000)
+    const entry = entryOf(random() < 0.7 ? null : "1", ms, "w", n)
     replica.merge(`k${Math.floor(random() * 300)}`, entry)
     if (n % 7 === 0) {
       wall.ms = NOW_MS + retentionMs + n
