@@ -417,7 +417,12 @@ def make_entries() -> dict[str, Any]:
     # Of one stamp a tombstone wins, or else the hash decides, which says nothing about the values.
     values: list[Any] = [1, 2, 3, None, "a", [], 0.5]
     rivals = [put("k", value, NOW_MS) for value in values]
-    rivals += [drop("k", NOW_MS), drop("k", NOW_MS, more=1), put("k", 1, NOW_MS, more=1), put("k", 1, NOW_MS, more=2)]
+    rivals += [
+        drop("k", NOW_MS),
+        drop("k", NOW_MS, more=1),
+        put("k", 1, NOW_MS, more=1),
+        put("k", 1, NOW_MS, more=2),
+    ]
     rivals += [put("k", 1, NOW_MS - 1, 9), put("k", 1, NOW_MS, 1), put("k", 1, NOW_MS, 0, "a")]
     rivals += [drop("k", NOW_MS, 0, "x"), put("k", 1, 0), drop("k", 2**53 - 1)]
     return {

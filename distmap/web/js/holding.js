@@ -72,7 +72,7 @@ export class Holding {
   /** When the next entry is due, or something is to be fetched; null if never. */
   nextMs() {
     if (this.#firstMs === null) {
-      for (const [, { stamp }] of this) this.#firstMs = Math.min(stamp.ms, this.#firstMs ?? stamp.ms)
+      for (const [, { stamp: { ms } }] of this) this.#firstMs = Math.min(ms, this.#firstMs ?? ms)
     }
     const dueMs = this.#firstMs === null ? Infinity : this.#firstMs - MAX_AHEAD_MS
     const nextMs = Math.min(dueMs, this.fetchAtMs ?? Infinity)

@@ -130,8 +130,8 @@ export class Replica {
    * @param {string} key
    * @param {Entry} entry
    * @param {object} [how]
-   * @param {boolean} [how.trusted] it is from who knows of all deletes that were forgotten here (see
-   *   trusts()): an old entry that is unknown here was not deleted
+   * @param {boolean} [how.trusted] it is from who knows of all deletes that were forgotten here
+   *   (see trusts()): an old entry that is unknown here was not deleted
    * @param {boolean} [how.cautious] this replica knows of no deletes yet, so it takes no old entry
    *   that is unknown here: if it was not deleted, the donor has it
    * @returns {Update | null} null if it lost, was known, is held until its time, or is refused
