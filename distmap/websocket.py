@@ -26,6 +26,7 @@ from distmap.errors import (
     PingTimeout,
     UpgradeRefused,
 )
+from distmap.texts import SMALL_BYTES, cut_texts
 
 UNSUPPORTED_DATA = 1003
 HTTP_HEADER_BYTES = 16 * 1024
@@ -87,7 +88,7 @@ class Handler(Protocol):
         """The opening handshake is done."""
 
     def socket_received(self, message: bytes) -> None:
-        """A text message came."""
+        """Text came, in one message or several."""
 
     def socket_closing(self) -> None:
         """Either side began the closing handshake: nothing more can be sent."""
@@ -222,6 +223,22 @@ class ServerSocket(_Socket, WebSocketServerProtocol):  # type: ignore[misc]
     """The relay's end."""
 
     handler: ServerHandler
+
+    def processData(self) -> bool:  # noqa: N802
+        # Small messages are taken together, past what Autobahn does for each; a stream of frames
+        # may be cut into messages anywhere. All else is Autobahn's.
+        socket: Any = self  # Autobahn's attributes are typed as they begin
+        is_open = socket.state == WebSocketServerProtocol.STATE_OPEN
+        if is_open and socket.current_frame is None and not socket.inside_message:
+            max_bytes = min(socket.maxMessagePayloadSize, SMALL_BYTES)
+            text, end = cut_texts(socket.data, max_bytes)
+            if end:
+                socket.data = socket.data[end:]
+                if socket.autoPingTimeoutCall:  # as after any frame of data
+                    socket._cancelAutoPingTimeoutCall()
+                self._tell(self.handler.socket_received, text)
+                return bool(socket.data)
+        return super().processData()
 
     def onPing(self, payload: bytes) -> None:
         # Somebody who sends pings and does not read would fill the transport with pongs.

@@ -12,7 +12,7 @@ from unittest import TestCase
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "offset", "gossip"],
-    ["values", "frames", "status"],
+    ["values", "frames", "status", "texts"],
     ["entries", "states", "channel"],
     ["ranges", "mux", "hub", "holding"],
     ["lww", "sync_wire", "switchboard"],
