@@ -7,6 +7,7 @@ put bytes into a queue that :meth:`MuxDemux.take` empties. The rules of a stream
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from msgspec import Raw
@@ -51,8 +52,6 @@ class MuxDemux:
             frames.PAUSE: self._receive_pause,
             frames.RESUME: self._receive_resume,
         }
-
-    # -- out --------------------------------------------------------------------------------------
 
     @property
     def has_output(self) -> bool:
@@ -149,25 +148,32 @@ class MuxDemux:
     def disconnect(self) -> list[MuxEvent]:
         """The connection is gone: closes all streams; nothing is sent any more."""
         self._failed = True
-        events: list[MuxEvent] = []
-        for stream in list(self.streams.values()):
-            events += self._close(stream)
+        events = [event for stream in list(self.streams.values()) for event in self._close(stream)]
         self._out.clear()
         return events
 
     # -- in ---------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> list[MuxEvent]:
+    def receive(self, data: bytes, together: Container[MuxStream] = ()) -> list[MuxEvent]:
         """Takes bytes from the other side.
+
+        Args:
+            data: the bytes.
+            together: of a stream in here, objects that come alone are told by one event.
 
         Returns:
             What happened, in order. After a ``FAILED`` event nothing more is taken.
         """
         if self._failed:
             return []
+        between_frames = self._decoder.between_frames
         decoded, fault = self._decoder.feed(data)
-        events: list[MuxEvent] = []
         streams = self.streams
+        whole = decoded and fault is None and between_frames
+        stream = streams.get(decoded[0][0]) if whole else None
+        if stream is not None and stream in together and stream.may_have_sent(data, len(decoded)):
+            return [(Kind.OBJECTS, stream, (data, len(decoded)))]
+        events: list[MuxEvent] = []
         for stream_id, event, payload in decoded:
             stream = streams.get(stream_id)
             if event == frames.DATA and stream is not None and payload is not frames.NO_PAYLOAD:

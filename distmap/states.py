@@ -83,6 +83,7 @@ class Kind(Enum):
 
     OPENED = "opened"  # the other side opened a stream; detail: its meta
     DATA = "data"  # detail: the payload, as Raw JSON text
+    OBJECTS = "objects"  # detail: data frames, each with an object, as they came; how many
     ENDED = "ended"  # the other side will send no more
     PAUSED = "paused"  # the other side asks to stop sending
     RESUMED = "resumed"  # and to go on
@@ -168,6 +169,12 @@ class MuxStream:
         if state is None:
             raise LocalProtocolError(f"cannot {move.value} on a stream that is {self.state.value}")
         return state
+
+    def may_have_sent(self, text: bytes, count: int) -> bool:
+        """Whether a text of so many frames is nothing but objects that the other side sent on this
+        stream, and may send.
+        """
+        return self.state in CAN_RECEIVE and frames.are_objects(text, count, self.data_prefix)
 
     def __repr__(self) -> str:
         return f"<MuxStream {self.id!r} {self.state.value}>"
