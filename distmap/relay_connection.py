@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from distmap.errors import ConnectionProblem
+from distmap.frames import MESSAGE_BYTES
 from distmap.router import Link, Relay
 
 PROTOCOL_ERROR: Final = 1002
@@ -92,7 +93,7 @@ class RelayConnection:
         self.link: Link | None = None
         self.paused = False
         self._owner = owner
-        self._write: Callable[[bytes], None] | None = None
+        self._transport: Any = None  # while frames may be sent
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._stall: IDelayedCall | None = None
@@ -108,7 +109,7 @@ class RelayConnection:
 
     def socket_opened(self) -> None:
         transport: Any = self.socket.transport
-        self._write = transport.write
+        self._transport = transport
         # Until here the transport belonged to twisted.web, which was its producer.
         transport.unregisterProducer()
         transport.registerProducer(self, True)
@@ -126,7 +127,7 @@ class RelayConnection:
 
     def socket_closing(self) -> None:
         """Either side began the closing handshake: no frame may be sent any more."""
-        self._write = None
+        self._transport = None
         self._stop_stall()
         self._queue.clear()
         self._queued_bytes = 0
@@ -141,13 +142,21 @@ class RelayConnection:
 
     # -- out --------------------------------------------------------------------------------------
 
-    def write(self, frame: bytes) -> None:
-        """Sends a whole WebSocket frame, or queues it."""
-        if self._write is None:
-            return
-        if not self.paused and not self._queue:
-            self._write(frame)
-            return
+    def write(self, frames: list[bytes]) -> None:
+        """Sends whole WebSocket frames, by one write if they are small, or queues them."""
+        if len(frames) > 1 and not self.paused and not self._queue:
+            together = b"".join(frames)
+            if len(together) <= MESSAGE_BYTES:
+                frames = [together]
+        for frame in frames:
+            if self._transport is None:
+                return
+            if self.paused or self._queue:
+                self._enqueue(frame)
+            else:
+                write_now(self._transport, frame)
+
+    def _enqueue(self, frame: bytes) -> None:
         self._queue.append(frame)
         self._queued_bytes += len(frame)
         if self._queued_bytes > self._owner.options.queue_bytes:
@@ -197,10 +206,10 @@ class RelayConnection:
         """The socket's buffer is empty: sends what has queued, until it is full again."""
         self.paused = False
         self._stop_stall()
-        while self._queue and self._write is not None and not self.paused:
+        while self._queue and self._transport is not None and not self.paused:
             frame = self._queue.popleft()
             self._queued_bytes -= len(frame)
-            self._write(frame)
+            self._transport.write(frame)
         if self._queue:
             self._start_stall()
         else:
@@ -215,6 +224,21 @@ class RelayConnection:
         if self.link is not None and self.link.congested != congested:
             self._owner.core.congest(self.link, congested)
             self._owner.schedule()
+
+
+def write_now(transport: Any, data: bytes) -> None:
+    """Writes to a transport. A TCP connection that has nothing to send tries its socket at once: to
+    wait until the reactor finds it writable costs more than all the rest.
+    """
+    idle = isinstance(transport, Connection) and not (
+        transport.dataBuffer or transport._tempDataBuffer or transport.TLS
+    )
+    if idle and transport.connected and not transport.disconnecting:
+        written = transport.writeSomeData(data)
+        if isinstance(written, int):  # else it is lost, and will find out by itself
+            data = data[written:]
+    if data:
+        transport.write(data)
 
 
 def _ends_stream(message: bytes) -> bool:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from distmap.errors import ConnectionLost
-from distmap.relay_connection import RelayConnection, _ends_stream
+from distmap.frames import MESSAGE_BYTES
+from distmap.relay_connection import RelayConnection, _ends_stream, write_now
 from distmap.relay_server import RelayOptions, RelayServer
 
 STALL_SECONDS = 10
@@ -165,17 +172,39 @@ class Queue(RelayConnectionTest):
         connection, transport = self.reader.connection, self.reader.transport
         connection.pauseProducing()
         for at in range(3):
-            connection.write(b"%d" % at)
+            connection.write([b"%d" % at])
         write = transport.write
 
         def writes_more(data: bytes) -> None:
             if data == b"0":
-                connection.write(b"3")
+                connection.write([b"3"])
             write(data)
 
-        connection._write = writes_more
+        self.patch(transport, "write", writes_more)
         connection.resumeProducing()
         self.assertEqual(transport.buffer, b"0123")
+
+    def test_frames_of_a_turn_are_one_write(self) -> None:
+        writes: list[bytes] = []
+        self.patch(self.reader.transport, "write", writes.append)
+        self.reader.connection.write([b"1"])
+        self.reader.connection.write([b"2", b"3", b"4"])
+        large = b"x" * MESSAGE_BYTES
+        self.reader.connection.write([large, b"5"])
+        self.assertEqual(writes, [b"1", b"234", large, b"5"])
+
+    def test_frames_that_queue_stay_apart(self) -> None:
+        connection = self.reader.connection
+        connection.pauseProducing()
+        connection.write([b"1", b"2"])
+        self.assertEqual(list(connection._queue), [b"1", b"2"])
+
+    def test_a_frame_that_fills_the_socket_is_the_last(self) -> None:
+        connection = self.reader.connection
+        frames = [b"x" * MESSAGE_BYTES, b"y", b"z"]
+        connection.write(frames)
+        self.assertEqual(self.reader.transport.buffer, frames[0])
+        self.assertEqual(list(connection._queue), frames[1:])
 
     def test_a_slow_reader_holds_up_nobody(self) -> None:
         other = self.peer("other")
@@ -363,7 +392,7 @@ class Closing(RelayConnectionTest):
     def test_one_that_never_opened(self) -> None:
         connection = self.server.accept(FakeSocket(), "nobody")
         connection.socket_closed(ConnectionLost("closed"))
-        connection.write(b"x")
+        connection.write([b"x"])
         self.assertEqual(len(self.server.connections), 2)
 
     def test_opened_while_the_relay_stops(self) -> None:
@@ -384,3 +413,75 @@ class Closing(RelayConnectionTest):
         self.reader.connection.pauseProducing()
         self.reader.connection.resumeProducing()
         self.assertEqual(told, [True, False])
+
+
+class WriteNow(SynchronousTestCase):
+    """With a TCP connection of Twisted's, on one end of a pair of sockets."""
+
+    def setUp(self) -> None:
+        mine, self.other = socket.socketpair()
+        mine.setblocking(False)
+        self.other.setblocking(False)
+        self.addCleanup(mine.close)
+        self.addCleanup(self.other.close)
+        self.reactor = MemoryReactorClock()
+        self.transport: Any = Connection(mine, Protocol(), self.reactor)
+        self.transport.connected = True
+
+    def taken(self) -> bytes:
+        """What the other end gets, if nobody waits for the reactor."""
+        got = b""
+        while True:
+            try:
+                got += self.other.recv(1 << 20)
+            except BlockingIOError:
+                return got
+
+    def test_an_idle_socket_takes_it_at_once(self) -> None:
+        write_now(self.transport, b"one")
+        write_now(self.transport, b"two")
+        self.assertEqual(self.taken(), b"onetwo")
+        self.assertEqual(self.reactor.getWriters(), [])
+
+    def test_behind_what_waits(self) -> None:
+        self.transport.write(b"one")
+        write_now(self.transport, b"two")
+        self.assertEqual(self.taken(), b"")
+        self.transport.doWrite()
+        self.assertEqual(self.taken(), b"onetwo")
+        write_now(self.transport, b"three")
+        self.assertEqual(self.taken(), b"three")
+
+    def test_what_the_socket_does_not_take_waits(self) -> None:
+        sent = got = b""
+        for at in range(200):
+            sent += b"%3d" % at * 20_000
+            write_now(self.transport, b"%3d" % at * 20_000)
+        self.assertEqual(self.reactor.getWriters(), [self.transport])
+        while self.reactor.getWriters():
+            got += self.taken()
+            self.transport.doWrite()
+        self.assertEqual(got + self.taken(), sent)
+
+    def test_one_that_is_lost(self) -> None:
+        self.other.close()
+        write_now(self.transport, b"one")
+        self.assertEqual(self.reactor.getWriters(), [self.transport], "who is to find out")
+
+    def test_one_that_is_gone_or_going(self) -> None:
+        self.transport.loseConnection()
+        write_now(self.transport, b"one")
+        self.assertEqual(self.taken(), b"")
+        self.transport.connectionLost(Failure(ConnectionDone()))
+        write_now(self.transport, b"two")
+
+    def test_other_transports(self) -> None:
+        written: list[bytes] = []
+        for kind in (StringTransport, FakeTransport):
+            transport: Any = kind()
+            transport.write = written.append
+            write_now(transport, b"one")
+        self.transport.TLS = True
+        self.transport.write = written.append
+        write_now(self.transport, b"two")
+        self.assertEqual(written, [b"one", b"one", b"two"])
