@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from distmap.frames import change_prefix, gather
 
@@ -19,6 +19,9 @@ Outgoing: TypeAlias = tuple[bytes, list[LinkT]]
 SENDERS_TOGETHER: Final = 32
 """Each sender in a message gets one of its own, without its own payloads: so those of more senders
 are cut into several messages, most of which are then the same for everybody."""
+
+
+NOBODY: Final[frozenset[Any]] = frozenset()
 
 
 class Member(Generic[LinkT]):
@@ -60,8 +63,8 @@ class Member(Generic[LinkT]):
         self.plain = plain
         self.ready = False
         self.donor: Member[LinkT] | None = None
-        self.failed: set[str] = set()
-        self.serving: set[Member[LinkT]] = set()
+        self.failed: frozenset[str] = NOBODY  # an empty set of its own would be a fifth of it
+        self.serving: frozenset[Member[LinkT]] = NOBODY
         self.received = 0
 
 

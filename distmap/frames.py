@@ -8,6 +8,7 @@ on byte for byte.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -81,6 +82,7 @@ def encode_frame(stream_id: str, event: str, payload: bytes = b"") -> bytes:
     return b'[%b,"%b"]\n' % (encode_json(stream_id), event.encode())
 
 
+@lru_cache(maxsize=1024)
 def data_prefix(stream_id: str) -> bytes:
     """What stands before the payload in each data frame of a stream; ``]\\n`` stands after it."""
     return b'[%b,"data",' % encode_json(stream_id)

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic
 
 import msgspec
 
-from distmap.channel import Channel, LinkT, Member, Outgoing
+from distmap.channel import NOBODY, Channel, LinkT, Member, Outgoing
 from distmap.errors import RemoteProtocolError
 from distmap.values import NOT_JSON
 
@@ -89,7 +89,7 @@ class Hub(Generic[LinkT]):
         self._release_donor(member)
         for newcomer in member.serving:
             newcomer.donor = None  # it will notice, and ask for another
-        member.serving.clear()
+        member.serving = NOBODY
         if not channel.members:
             del self.channels[channel.name]
             self._dirty.pop(channel, None)
@@ -134,7 +134,7 @@ class Hub(Generic[LinkT]):
                 self._serve_waiting(member.channel)
             case ["sync", None | str()]:
                 if member.donor is not None and member.donor.id == message[1]:
-                    member.failed.add(member.donor.id)
+                    member.failed |= {member.donor.id}
                 self._release_donor(member)
                 self._find_donor(member)
                 self._serve_waiting(member.channel)
@@ -163,7 +163,7 @@ class Hub(Generic[LinkT]):
         channel = member.channel
         channel.waiting.pop(member.id, None)
         channel.free.move_to_end(donor.id)
-        donor.serving.add(member)
+        donor.serving |= {member}
         if len(donor.serving) == MAX_SERVING:
             del channel.free[donor.id]
         member.donor = donor
@@ -172,7 +172,7 @@ class Hub(Generic[LinkT]):
     def _make_ready(self, member: Member[LinkT]) -> None:
         channel = member.channel
         channel.waiting.pop(member.id, None)
-        member.failed.clear()
+        member.failed = NOBODY
         if not member.ready:
             member.ready = True
             channel.ready[member.id] = channel.free[member.id] = member
@@ -180,7 +180,7 @@ class Hub(Generic[LinkT]):
     def _release_donor(self, member: Member[LinkT]) -> None:
         donor, member.donor = member.donor, None
         if donor is not None:
-            donor.serving.remove(member)
+            donor.serving = donor.serving - {member} or NOBODY
             donor.channel.free.setdefault(donor.id, donor)
 
     def _serve_waiting(self, channel: Channel[LinkT]) -> None:

@@ -175,6 +175,7 @@ class Relay:
             self._observe("refused", link, {"route": route, "code": error.code})
             self._refuse(link, stream, str(error), error.code)
         else:
+            stream.meta = stream.id if route == stream.id else route  # the rest has been read
             self._observe("opened", link, {"route": route})
 
     def _open_route(self, link: Link, stream: MuxStream, route: str) -> None:

@@ -12,7 +12,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
 
-from distmap.websocket import ServerFactory
+from distmap.relay_socket import ServerFactory
 
 WEB = resources.files("distmap") / "web"
 

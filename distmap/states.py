@@ -116,7 +116,7 @@ class StreamIds:
         self._prefix = prefix
         self._max_bytes = max_bytes
         self._made = 0
-        self._used: set[str] = set()
+        self._used: dict[str, None] = {}  # smaller than a set while it is empty
 
     def make(self, wanted: str | None, taken: Container[str]) -> str:
         """Returns the wanted id if it can be had, else one with a number, that is not taken."""
@@ -125,7 +125,7 @@ class StreamIds:
         if wanted is not None and not (
             wanted in taken or wanted in self._used or _MADE_ID.search(wanted)
         ):
-            self._used.add(wanted)
+            self._used[wanted] = None
             return wanted
         while True:
             self._made += 1

@@ -1,4 +1,7 @@
-"""Thin Autobahn subclasses: each hands what happens to one object of ours, its handler."""
+"""Thin Autobahn subclasses: each hands what happens to one object of ours, its handler.
+
+The relay's end is in :mod:`distmap.relay_socket`.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,6 @@ from typing import Any, Protocol
 from autobahn.twisted.websocket import (
     WebSocketClientFactory,
     WebSocketClientProtocol,
-    WebSocketServerFactory,
-    WebSocketServerProtocol,
 )
 from twisted.internet.error import ConnectionDone
 from twisted.internet.error import ConnectionLost as TransportLost
@@ -26,7 +27,6 @@ from distmap.errors import (
     PingTimeout,
     UpgradeRefused,
 )
-from distmap.texts import SMALL_BYTES, cut_texts
 
 UNSUPPORTED_DATA = 1003
 HTTP_HEADER_BYTES = 16 * 1024
@@ -97,15 +97,8 @@ class Handler(Protocol):
         """The socket is closed, or never opened; comes once."""
 
 
-class ServerHandler(Handler, Protocol):
-    """What the relay's end of a WebSocket tells, and asks."""
-
-    paused: bool
-    """The peer does not take what was sent to it."""
-
-
-class _Socket:
-    """What the two protocols have in common, mixed in before Autobahn's classes."""
+class BaseSocket:
+    """What the two ends have in common, mixed in before Autobahn's classes."""
 
     handler: Any  # a Handler
     _log = Logger()
@@ -141,7 +134,7 @@ class _Socket:
         super().onAutoPingTimeout()  # type: ignore[misc]
 
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
-        was_open = self.state == WebSocketServerProtocol.STATE_OPEN  # type: ignore[attr-defined]
+        was_open = self.state == WebSocketClientProtocol.STATE_OPEN  # type: ignore[attr-defined]
         super().sendCloseFrame(*args, **kwargs)  # type: ignore[misc]
         if was_open:
             # Autobahn would wait for ever for one that says goodbye and does not read, or does
@@ -166,12 +159,12 @@ class _Socket:
 
     def send(self, message: bytes) -> None:
         """Sends a text message; after the close it is dropped."""
-        if self.state == WebSocketServerProtocol.STATE_OPEN:  # type: ignore[attr-defined]
+        if self.state == WebSocketClientProtocol.STATE_OPEN:  # type: ignore[attr-defined]
             self.sendMessage(message)  # type: ignore[attr-defined]
 
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake; any code of RFC 6455, which sendClose() does not allow."""
-        if self.state == WebSocketServerProtocol.STATE_OPEN:  # type: ignore[attr-defined]
+        if self.state == WebSocketClientProtocol.STATE_OPEN:  # type: ignore[attr-defined]
             # A close frame holds 123 bytes of text; a character cut in two would be an error.
             text = reason.encode(errors="replace")[:123].decode(errors="ignore")
             self.sendCloseFrame(code, text.encode(), False)
@@ -205,7 +198,7 @@ def _tls_text(error: BaseException | None) -> str:
     return str(error)
 
 
-class ClientSocket(_Socket, WebSocketClientProtocol):  # type: ignore[misc]
+class ClientSocket(BaseSocket, WebSocketClientProtocol):  # type: ignore[misc]
     """The client's end."""
 
     def processHandshake(self) -> None:  # noqa: N802
@@ -217,33 +210,6 @@ class ClientSocket(_Socket, WebSocketClientProtocol):  # type: ignore[misc]
             waits = self.state == WebSocketClientProtocol.STATE_CONNECTING
             if waits and len(self.data) > HTTP_HEADER_BYTES:
                 self.failHandshake("its answer is too long")
-
-
-class ServerSocket(_Socket, WebSocketServerProtocol):  # type: ignore[misc]
-    """The relay's end."""
-
-    handler: ServerHandler
-
-    def processData(self) -> bool:  # noqa: N802
-        # Small messages are taken together, past what Autobahn does for each; a stream of frames
-        # may be cut into messages anywhere. All else is Autobahn's.
-        socket: Any = self  # Autobahn's attributes are typed as they begin
-        is_open = socket.state == WebSocketServerProtocol.STATE_OPEN
-        if is_open and socket.current_frame is None and not socket.inside_message:
-            max_bytes = min(socket.maxMessagePayloadSize, SMALL_BYTES)
-            text, end = cut_texts(socket.data, max_bytes)
-            if end:
-                socket.data = socket.data[end:]
-                if socket.autoPingTimeoutCall:  # as after any frame of data
-                    socket._cancelAutoPingTimeoutCall()
-                self._tell(self.handler.socket_received, text)
-                return bool(socket.data)
-        return super().processData()
-
-    def onPing(self, payload: bytes) -> None:
-        # Somebody who sends pings and does not read would fill the transport with pongs.
-        if not self.handler.paused:
-            super().onPing(payload)
 
 
 class ClientFactory(WebSocketClientFactory):
@@ -273,27 +239,4 @@ class ClientFactory(WebSocketClientFactory):
         socket = ClientSocket()
         socket.factory = self
         socket.handler = self._handler
-        return socket
-
-
-class ServerFactory(WebSocketServerFactory):
-    """Makes the relay's sockets.
-
-    Args:
-        reactor: for the timers.
-        accept: is called with each new socket and the address of its peer, and returns its handler.
-        options: see :class:`WebSocketOptions`.
-    """
-
-    noisy = False
-
-    def __init__(self, reactor: IReactorTime, accept: Any, options: WebSocketOptions) -> None:
-        super().__init__(reactor=reactor)  # type: ignore[no-untyped-call]
-        options.apply(self, reactor)
-        self._accept = accept
-
-    def buildProtocol(self, addr: IAddress | None) -> ServerSocket:
-        socket = ServerSocket()
-        socket.factory = self
-        socket.handler = self._accept(socket, addr)
         return socket

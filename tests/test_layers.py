@@ -24,8 +24,8 @@ CORE: list[list[str]] = [
 ADAPTERS: list[list[str]] = [
     ["deferreds", "events"],
     ["websocket", "session"],
-    ["streams", "site"],
-    ["connection", "relay_connection"],
+    ["streams", "relay_socket"],
+    ["connection", "relay_connection", "site"],
     ["connector", "syncing", "relay_server"],
     ["syncs", "watching"],
     ["seat", "relay"],

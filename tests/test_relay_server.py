@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from distmap import errors
 from distmap.frames import MESSAGE_BYTES
 from distmap.relay_server import MEMBERSHIP_SECONDS, SERVICE_RESTART, RelayOptions, RelayServer
+from distmap.relay_socket import ServerFactory
 from distmap.testing import Network
-from distmap.websocket import ServerFactory
 from tests.support.memory import NetworkTestCase
 from tests.support.sockets import RawPeer, frame
 

@@ -15,8 +15,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from distmap.relay_socket import ServerFactory
 from distmap.texts import SMALL_BYTES, cut_texts
-from distmap.websocket import ServerFactory, WebSocketOptions
+from distmap.websocket import WebSocketOptions
 from tests.support.sockets import BINARY, CLOSE, PING, PONG, TEXT, RawPeer
 from tests.test_websocket import Handler, Transport
 
@@ -120,7 +121,7 @@ class AsAutobahn(TestCase):
     def test_any_frames_in_any_parts(self, wire: bytes, places: list[int], max_bytes: int) -> None:
         chunks = cut(wire, places)
         ours = outcome(chunks, max_bytes)
-        with patch("distmap.websocket.cut_texts", return_value=(b"", 0)) as asked:
+        with patch("distmap.relay_socket.cut_texts", return_value=(b"", 0)) as asked:
             theirs = outcome(chunks, max_bytes)
         self.assertEqual(ours, theirs)
         self.assertTrue(asked.called or not wire)
