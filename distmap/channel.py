@@ -5,7 +5,6 @@ Members whose stream has the same id share one piece of bytes, however many they
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -103,8 +102,8 @@ class Channel(Generic[LinkT]):
         self.members: dict[str, Member[LinkT]] = {}
         self.groups: dict[tuple[bytes, bool], dict[Member[LinkT], LinkT]] = {}
         self.ready: dict[str, Member[LinkT]] = {}
-        self.free: OrderedDict[str, Member[LinkT]] = OrderedDict()
-        self.waiting: OrderedDict[str, Member[LinkT]] = OrderedDict()
+        self.free: dict[str, Member[LinkT]] = {}
+        self.waiting: dict[str, Member[LinkT]] = {}
         self.pending: list[_Pending[LinkT]] = []
         self.joined: list[str] = []
         self.left: list[str] = []

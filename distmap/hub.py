@@ -162,7 +162,7 @@ class Hub(Generic[LinkT]):
     def _choose(self, donor: Member[LinkT], member: Member[LinkT]) -> None:
         channel = member.channel
         channel.waiting.pop(member.id, None)
-        channel.free.move_to_end(donor.id)
+        channel.free[donor.id] = channel.free.pop(donor.id)  # behind the others
         donor.serving |= {member}
         if len(donor.serving) == MAX_SERVING:
             del channel.free[donor.id]
