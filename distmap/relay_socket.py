@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.interfaces import IAddress, IReactorTime
 
-from distmap.texts import SMALL_BYTES, cut_texts
+from distmap.texts import cut_masked
 from distmap.websocket import BaseSocket, Handler, WebSocketOptions
 
 
@@ -22,27 +22,12 @@ class ServerSocket(BaseSocket, WebSocketServerProtocol):  # type: ignore[misc]
     """The relay's end."""
 
     handler: ServerHandler
+    _cut_texts = staticmethod(cut_masked)
 
     def onOpen(self) -> None:
         # What was said in the handshake; for as long as the connection lives.
         self.http_headers, self.http_request_data, self.http_response_data = {}, b"", ""
         super().onOpen()
-
-    def processData(self) -> bool:  # noqa: N802
-        # Small messages are taken together, past what Autobahn does for each; a stream of frames
-        # may be cut into messages anywhere. All else is Autobahn's.
-        socket: Any = self  # Autobahn's attributes are typed as they begin
-        is_open = socket.state == WebSocketServerProtocol.STATE_OPEN
-        if is_open and socket.current_frame is None and not socket.inside_message:
-            max_bytes = min(socket.maxMessagePayloadSize, SMALL_BYTES)
-            text, end = cut_texts(socket.data, max_bytes)
-            if end:
-                socket.data = socket.data[end:]
-                if socket.autoPingTimeoutCall:  # as after any frame of data
-                    socket._cancelAutoPingTimeoutCall()
-                self._tell(self.handler.socket_received, text)
-                return bool(socket.data)
-        return super().processData()
 
     def onPing(self, payload: bytes) -> None:
         # Somebody who sends pings and does not read would fill the transport with pongs.

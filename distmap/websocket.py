@@ -27,6 +27,7 @@ from distmap.errors import (
     PingTimeout,
     UpgradeRefused,
 )
+from distmap.texts import cut_unmasked
 
 UNSUPPORTED_DATA = 1003
 HTTP_HEADER_BYTES = 16 * 1024
@@ -101,6 +102,7 @@ class BaseSocket:
     """What the two ends have in common, mixed in before Autobahn's classes."""
 
     handler: Any  # a Handler
+    _cut_texts: Callable[[bytes, int], tuple[bytes, int]]
     _log = Logger()
     _drop: IDelayedCall | None = None
     _silent = False
@@ -111,6 +113,24 @@ class BaseSocket:
     def onOpen(self) -> None:
         self._was_open = True
         self._tell(self.handler.socket_opened)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._dataReceived(data)  # type: ignore[attr-defined]  # without Autobahn's word for the log
+
+    def processData(self) -> bool:  # noqa: N802
+        # Texts that came together are taken together, past what Autobahn does for each: a stream of
+        # frames may be cut into messages anywhere. All else is Autobahn's.
+        socket: Any = self
+        is_open = socket.state == WebSocketClientProtocol.STATE_OPEN
+        if is_open and socket.current_frame is None and not socket.inside_message:
+            text, end = self._cut_texts(socket.data, socket.maxMessagePayloadSize)
+            if end:
+                socket.data = socket.data[end:]
+                if socket.autoPingTimeoutCall:  # as after any frame of data
+                    socket._cancelAutoPingTimeoutCall()
+                self._tell(self.handler.socket_received, text)
+                return bool(socket.data)
+        return bool(super().processData())  # type: ignore[misc]
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         if isBinary:
@@ -200,6 +220,8 @@ def _tls_text(error: BaseException | None) -> str:
 
 class ClientSocket(BaseSocket, WebSocketClientProtocol):  # type: ignore[misc]
     """The client's end."""
+
+    _cut_texts = staticmethod(cut_unmasked)
 
     def processHandshake(self) -> None:  # noqa: N802
         try:

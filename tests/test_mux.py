@@ -666,7 +666,7 @@ class TogetherTests(TestCase):
         self.assertEqual(self.told(b'["a","data",', b'["a","data",{}]]\n'), [])
         self.assertEqual(self.told(b'["a","data",["x",\n', b'["a","data",{}]\n'), [])
 
-    @settings(max_examples=300)
+    @settings(deadline=None, max_examples=300)
     @given(
         st.lists(
             st.sampled_from(

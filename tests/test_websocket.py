@@ -57,6 +57,20 @@ class Handler:
         return self.told[-1]
 
 
+def answer(request: bytes, status: str = "101 Switching Protocols", **headers: str) -> bytes:
+    """What a relay answers to a request for the upgrade, or with other headers."""
+    key = request.split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
+    accept = sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    all_headers = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Accept": b64encode(accept).decode(),
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    text = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items() if value)
+    return f"HTTP/1.1 {status}\r\n{text}\r\n".encode()
+
+
 class SocketTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.is_lost = False
@@ -105,18 +119,9 @@ class Client(SocketTestCase):
         factory = ClientFactory(self.clock, "ws://[::1]:8080/maps/?a=b", self.handler, options)
         return factory.buildProtocol(None)
 
-    def answer(self, *lines: str, status: str = "101 Switching Protocols", **headers: str) -> bytes:
+    def answer(self, status: str = "101 Switching Protocols", **headers: str) -> bytes:
         """What a relay answers, or with other headers."""
-        key = self.transport.value().split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
-        accept = sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
-        all_headers = {
-            "Upgrade": "websocket",
-            "Connection": "Upgrade",
-            "Sec-WebSocket-Accept": b64encode(accept).decode(),
-            **{name.replace("_", "-"): value for name, value in headers.items()},
-        }
-        text = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items() if value)
-        return f"HTTP/1.1 {status}\r\n{text}\r\n".encode()
+        return answer(self.transport.value(), status, **headers)
 
     def open(self) -> None:
         self.socket.dataReceived(self.answer())
