@@ -7,13 +7,13 @@ from collections import deque
 from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
-from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from distmap.errors import ConnectionProblem
 from distmap.frames import MESSAGE_BYTES
 from distmap.router import Link, Relay
+from distmap.writing import write_now
 
 PROTOCOL_ERROR: Final = 1002
 
@@ -241,21 +241,6 @@ class RelayConnection:
         if self.link is not None and self.link.congested != congested:
             self._owner.core.congest(self.link, congested)
             self._owner.schedule()
-
-
-def write_now(transport: Any, data: bytes) -> None:
-    """Writes to a transport. A TCP connection that has nothing to send tries its socket at once: to
-    wait until the reactor finds it writable costs more than all the rest.
-    """
-    idle = isinstance(transport, Connection) and not (
-        transport.dataBuffer or transport._tempDataBuffer or transport.TLS
-    )
-    if idle and transport.connected and not transport.disconnecting:
-        written = transport.writeSomeData(data)
-        if isinstance(written, int):  # else it is lost, and will find out by itself
-            data = data[written:]
-    if data:
-        transport.write(data)
 
 
 def _ends_stream(message: bytes) -> bool:

@@ -11,6 +11,9 @@ from typing import Final
 SMALL_BYTES: Final = 4096
 """Longer masked messages are left too: the library's way to unmask those is the faster one."""
 
+SENT_BYTES: Final = 1024
+"""Likewise, of those that a client sends."""
+
 _WHOLE_TEXT: Final = 0x81  # the first byte: the only frame of a text message, no extension
 _MASKED: Final = 0x80  # the second: the flag, and the length up to 125
 _16_BITS: Final = 126  # or the length follows
@@ -78,6 +81,23 @@ def cut_unmasked(data: bytes, max_bytes: int) -> tuple[bytes, int]:
         ends.append(end)
         at = end
     return _join(texts, ends)
+
+
+def make_masked(text: bytes, mask: bytes) -> bytes:
+    """Makes a text message of up to 65,535 bytes, as a client sends it.
+
+    Args:
+        text: valid UTF-8.
+        mask: 4 bytes of chance.
+    """
+    length = len(text)
+    if length < _16_BITS:
+        head = bytes((_WHOLE_TEXT, _MASKED | length))
+    else:
+        head = bytes((_WHOLE_TEXT, _MASKED | _16_BITS)) + length.to_bytes(2, "big")
+    number, words = int.from_bytes, (length + 3) >> 2
+    masked = number(text, "little") ^ number((mask * words)[:length], "little")
+    return head + mask + masked.to_bytes(length, "little")
 
 
 def _join(texts: list[bytes], ends: list[int]) -> tuple[bytes, int]:

@@ -22,7 +22,7 @@ CORE: list[list[str]] = [
     ["peer"],
 ]
 ADAPTERS: list[list[str]] = [
-    ["deferreds", "events"],
+    ["deferreds", "events", "writing"],
     ["websocket", "session"],
     ["streams", "relay_socket"],
     ["connection", "relay_connection", "site"],

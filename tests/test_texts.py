@@ -8,7 +8,7 @@ from unittest import TestCase
 from unittest.mock import patch
 
 from autobahn.websocket.protocol import WebSocketProtocol
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -16,7 +16,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from distmap.relay_socket import ServerFactory, ServerSocket
-from distmap.texts import SMALL_BYTES, cut_masked, cut_unmasked
+from distmap.texts import SENT_BYTES, SMALL_BYTES, cut_masked, cut_unmasked, make_masked
 from distmap.websocket import ClientFactory, ClientSocket, WebSocketOptions
 from tests.support.sockets import BINARY, CLOSE, PING, PONG, TEXT, RawPeer
 from tests.test_websocket import Handler, Transport, answer
@@ -180,6 +180,44 @@ class Counts(TestCase):
                 socket.dataReceived(b"".join(make(text, key) for text in texts))
             self.assertEqual(handler.told, ["opened", b"".join(texts)])
             by_autobahn.assert_not_called()
+            socket.connectionLost(Failure(ConnectionDone()))
+
+
+class Made(TestCase):
+    """What a client sends is what the relay takes."""
+
+    @settings(deadline=None)
+    @given(st.binary(max_size=300), st.binary(min_size=4, max_size=4))
+    @example(b"x" * 125, b"abcd")
+    @example(b"x" * 126, b"abcd")
+    @example(b"x" * 65535, b"abcd")
+    def test_as_by_hand(self, text: bytes, mask: bytes) -> None:
+        self.assertEqual(make_masked(text, mask), make(text, mask))
+
+    def test_from_socket_to_socket(self) -> None:
+        heard = Handler()
+        mine, relay = (
+            make_socket(Clock(), handler, WebSocketOptions())
+            for make_socket, handler in ((client, Handler()), (server, heard))
+        )
+        mine.applyMask = mine.maskClientFrames = True
+        sizes = [0, 1, 125, 126, SENT_BYTES, SENT_BYTES + 1, 65536]
+        for size in sizes:
+            mine.send(b"x" * size)
+        relay.dataReceived(mine.transport.value())
+        text = b"".join(each for each in heard.told if isinstance(each, bytes))
+        self.assertEqual(text, b"x" * sum(sizes))
+        self.assertNotIn("closing", heard.told)
+        mine.transport.clear()
+        mine.send(b"same")
+        mine.send(b"same")
+        first, second = mine.transport.value()[:10], mine.transport.value()[10:]
+        self.assertNotEqual(first, second, "the masks are not by chance")
+        mine.close(1000, "")
+        mine.transport.clear()
+        mine.send(b"late")
+        self.assertEqual(mine.transport.value(), b"")
+        for socket in (mine, relay):
             socket.connectionLost(Failure(ConnectionDone()))
 
 
