@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from distmap.frames import change_prefix, gather
+from distmap.frames import MESSAGE_BYTES, change_prefix, gather
 
 LinkT = TypeVar("LinkT", bound=Hashable)
 
@@ -142,9 +142,10 @@ class Channel(Generic[LinkT]):
             senders = {sender for sender, _, _ in part}
             for (prefix, plain), group in self.groups.items():
                 everything = [
-                    (sender, change_prefix(text, sender.prefix, prefix))
-                    for sender, text, objects in part
+                    (sender, text)
+                    for sender, said, objects in part
                     if plain or objects
+                    for text in _with_prefix(said, sender.prefix, prefix)
                 ]
                 links = [link for member, link in group.items() if member not in senders]
                 if links:
@@ -161,6 +162,14 @@ class Channel(Generic[LinkT]):
             for (prefix, plain), group in self.groups.items()
             if not plain
         ]
+
+
+def _with_prefix(text: bytes, old: bytes, new: bytes) -> list[bytes]:
+    """Data frames for the streams of a group; one by one if they have grown too large together."""
+    changed = change_prefix(text, old, new)
+    if changed is text or len(changed) <= MESSAGE_BYTES:
+        return [changed]
+    return [b"%b\n" % line for line in changed.split(b"\n")[:-1]]
 
 
 def _cut(pending: list[_Pending[LinkT]]) -> Iterator[list[_Pending[LinkT]]]:

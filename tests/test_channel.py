@@ -67,6 +67,17 @@ class FlushTests(TestCase):
         self.assertEqual(link, "d")
         self.assertEqual(other, text.replace(b'"s"', b'"other"'))
 
+    def test_objects_that_grow_are_cut(self) -> None:
+        add(self.channel, "a")
+        add(self.channel, "b", "\x01" * 128)
+        count = MESSAGE_BYTES // 16
+        self.channel.say_objects(self.channel.members["a"], b'["s","data",{}]\n' * count)
+        texts = [text for text, _ in self.channel.flush()]
+        self.assertGreater(sum(map(len, texts)), 10 * MESSAGE_BYTES)
+        self.assertLess(max(map(len, texts)), MESSAGE_BYTES + 1024)
+        line = data_prefix("\x01" * 128) + b"{}]\n"
+        self.assertTrue(b"".join(texts) == line * count)
+
     def test_one_text_for_each_stream_id(self) -> None:
         for name, stream_id in zip("abcde", "11222", strict=True):
             add(self.channel, name, stream_id)
