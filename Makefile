@@ -1,19 +1,25 @@
 # make run     set-up and the relay with its web page, on http://localhost:8080/ (make run PORT=9000)
 # make test    set-up and everything that is checked: lint, types, pytest, trial, the lowest versions
 # make simulate  whole networks on virtual time, with faults (make simulate SEEDS=10000)
+# make bench   speed and memory beside other systems, for docs/performance.md (BENCH=--quick: a look)
 # make docs    the documentation, as HTML in docs/_build
 # make format  puts the sources into the form that make lint wants
 # make clean   removes what the others made
 #
-# Set-up needs Python 3.11 or newer with venv, and for the JavaScript tests Node 20 with npm. As root
-# on Debian it installs what is missing; otherwise it names it. Another Python: make PYTHON=python3.13
+# Set-up needs Python 3.11 or newer with venv, for the JavaScript tests Node 20 with npm, and for those
+# in a browser Chromium. As root on Debian it installs what is missing; otherwise it names it.
+# Another Python: make PYTHON=python3.13. Another Chromium: make CHROMIUM=/opt/chromium/chrome
 
 PYTHON ?= python3
 PORT ?= 8080
+CHROMIUM ?= chromium
+export CHROMIUM
 SEEDS ?= 1000
+BENCH ?= --docs
 
 VENV := .venv
 LOWEST := .venv-lowest
+RIVALS := .venv-bench
 JS := tests/js
 SOURCES := distmap tests twisted docs benchmarks
 
@@ -23,7 +29,7 @@ VERSION := $(shell $(WHICH_VERSION) 2>/dev/null)
 METADATA := setup.cfg pyproject.toml
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run simulate test lint format pytest trial test-lowest docs setup clean
+.PHONY: run simulate bench test lint format pytest trial test-lowest docs setup chromium clean
 .NOTPARALLEL:
 
 run: $(VENV)/.run
@@ -53,17 +59,23 @@ test-lowest: setup $(LOWEST)/.test
 simulate: setup
 	$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS)
 
+# It installs the systems that it compares with by itself, and skips those that it cannot have.
+bench: $(VENV)/.run
+	@command -v npm >/dev/null || $(call apt,nodejs npm) || \
+	  echo 'Missing: npm (Debian: apt-get install nodejs npm)' >&2
+	$(VENV)/bin/python -m benchmarks $(BENCH)
+
 docs: $(VENV)/.docs
 	$(VENV)/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(JS)/node_modules build dist *.egg-info docs/_build _trial_temp* \
+	rm -rf $(VENV) $(LOWEST) $(RIVALS) $(JS)/node_modules benchmarks/js/node_modules build dist *.egg-info docs/_build _trial_temp* \
 	  .mypy_cache .pytest_cache .ruff_cache .hypothesis twisted/plugins/dropin.cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 # -- set-up ----------------------------------------------------------------------------------------
 
-setup: $(VENV)/.test $(JS)/node_modules/.installed
+setup: $(VENV)/.test $(JS)/node_modules/.installed chromium
 
 # Installs Debian packages if we may; fails if not.
 apt = { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get -qq update && \
@@ -103,3 +115,8 @@ $(JS)/node_modules/.installed: $(JS)/package.json $(JS)/package-lock.json
 	  echo 'Missing: npm (Debian: apt-get install nodejs npm)' >&2
 	@! command -v npm >/dev/null || { cd $(JS) && npm ci && touch node_modules/.installed; } || \
 	  echo 'Missing: the JavaScript packages of $(JS) (npm ci failed)' >&2
+
+# Likewise the tests in a browser.
+chromium:
+	@command -v $(CHROMIUM) >/dev/null || $(call apt,chromium) || \
+	  echo 'Missing: Chromium (Debian: apt-get install chromium)' >&2

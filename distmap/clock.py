@@ -55,12 +55,19 @@ class HybridClock:
         """The relay's time, as estimated here."""
         return max(0, int(self._wall_ms() + self.offset_ms))
 
-    def sure_ms(self) -> int:
-        """The same, but not much later than what the relay last said: the local clock may have
-        jumped since, and what is taken too early replaces what nobody else may have.
-        """
-        now_ms = self.now_ms()
-        return now_ms if self.heard_ms is None else min(now_ms, int(self.heard_ms) + HEARD_MS)
+    # A local clock that jumped must not make anything be forgotten, or be taken too early: it would
+    # replace what nobody else may have. So there are two bounds beside the estimate.
+
+    def earliest_ms(self) -> int:
+        """What the relay's time is at least."""
+        return self.now_ms() if self.heard_ms is None else min(self.now_ms(), int(self.heard_ms))
+
+    def latest_ms(self) -> int:
+        """What the relay's time is at most, if it spoke within :data:`HEARD_MS`."""
+        if self.heard_ms is None:
+            return self.now_ms()
+        heard_ms = int(self.heard_ms)
+        return max(heard_ms, min(self.now_ms(), heard_ms + HEARD_MS))
 
     def tick(self, after: Stamp | None = None) -> Stamp:
         """A new stamp, later than all that this clock issued or observed.
@@ -87,7 +94,7 @@ class HybridClock:
 
     def is_ahead(self, stamp: Stamp) -> bool:
         """Whether a stamp is so far in the future that its entry has to wait."""
-        return stamp.ms > self._ms and stamp.ms > self.sure_ms() + MAX_AHEAD_MS
+        return stamp.ms > self._ms and stamp.ms > self.latest_ms() + MAX_AHEAD_MS
 
     def correct(self, offset_ms: float) -> bool:
         """Sets the offset to the relay's time.

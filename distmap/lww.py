@@ -142,7 +142,7 @@ class Replica:
         if old is None and not (trusted and entry.value):
             floor_ms = self.floor_ms
             if cautious and entry.value:
-                floor_ms = max(floor_ms, self.certain_ms() - self.retention_ms)
+                floor_ms = max(floor_ms, self.clock.latest_ms() - self.retention_ms)
             if entry.stamp.ms < floor_ms:
                 self.refused += entry.value is not None
                 return None
@@ -151,7 +151,7 @@ class Replica:
 
     def trusts(self, known_ms: int | None) -> bool:
         """Whether somebody who knows of the deletes until then knows of those forgotten here."""
-        return known_ms is None or known_ms >= self.forgot_ms
+        return known_ms is None or known_ms > self.forgot_ms
 
     def forbids(self, key: str, entry: Entry) -> bool:
         """Whether an entry may be one that was deleted, and the delete forgotten."""
@@ -167,7 +167,7 @@ class Replica:
     def release_in_ms(self) -> int | None:
         """How long until :meth:`release` has something to do; None if nothing is held."""
         first = self.held.next_ms()
-        return None if first is None else max(0, first - self.clock.sure_ms())
+        return None if first is None else max(0, first - self.clock.latest_ms())
 
     def observe_again(self) -> None:
         """After the clock was set back: what is written from now on is still later than all that
@@ -201,17 +201,12 @@ class Replica:
 
     # -- tombstones -------------------------------------------------------------------------------
 
-    def certain_ms(self) -> int:
-        """The time for what cannot be undone: a local clock that jumped must not forget deletes."""
-        now_ms, heard_ms = self.clock.now_ms(), self.clock.heard_ms
-        return now_ms if heard_ms is None else min(now_ms, int(heard_ms))
-
     def collect(self, most: int) -> bool:
         """Forgets up to `most` tombstones older than the retention; True if no more are."""
         if self.known_ms is not None or not self.in_touch:
             return True
         step = max(1, self.retention_ms // RETENTION_STEPS)
-        until_ms = (self.certain_ms() - self.retention_ms) // step * step
+        until_ms = (self.clock.latest_ms() - self.retention_ms) // step * step
         while self._oldest and self._oldest[0][0] < until_ms:
             if not most:
                 return False
@@ -225,20 +220,20 @@ class Replica:
 
     def adopt_floor(self, floor_ms: int) -> None:
         """Takes over the floor of a donor, as far as it can be true."""
-        floor_ms = min(floor_ms, self.certain_ms() - self.retention_ms)
+        floor_ms = min(floor_ms, self.clock.latest_ms() - self.retention_ms)
         if floor_ms > self.floor_ms:
             self.floor_ms = floor_ms
-            self.forgot_ms = max(self.forgot_ms, self.certain_ms())
+            self.forgot_ms = max(self.forgot_ms, self.clock.latest_ms())
 
     def arrived(self, keys: Iterable[str]) -> None:
         """What is at these keys is known to the others from now on."""
         for key in keys:
             if key in self._tombstones:
-                self._tombstones[key] = self.certain_ms()
+                self._tombstones[key] = self.clock.latest_ms()
 
     def joined(self) -> None:
         """What is here is known to the others from now on."""
-        self._joined_ms = self.certain_ms()
+        self._joined_ms = self.clock.latest_ms()
 
     # -- comparing --------------------------------------------------------------------------------
 
@@ -281,7 +276,7 @@ class Replica:
         self._stale.add(key)
         self._count(old, entry)
         if entry.value is None:
-            self._tombstones[key] = self.certain_ms()
+            self._tombstones[key] = self.clock.latest_ms()
             heappush(self._oldest, (entry.stamp.ms, key))
             if len(self._oldest) > 2 * len(self._tombstones) + 1000:
                 self._oldest = sorted((self.entries[k].stamp.ms, k) for k in self._tombstones)

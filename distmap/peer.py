@@ -79,7 +79,7 @@ class Peer:
     def lost(self) -> None:
         """The stream, or the connection, is gone."""
         if self.replica.known_ms is None and self.id:
-            self.replica.known_ms = self.replica.certain_ms() if self.replica.in_touch else 0
+            self.replica.known_ms = self.replica.clock.earliest_ms() if self.replica.in_touch else 0
         self._open = self._online = self.replica.in_touch = False
         self.time.lost()
         self.outbox.go_offline()
@@ -145,14 +145,14 @@ class Peer:
         """Whether tombstones may be forgotten that this replica has not seen, or that are later
         than its writes: they then wait until it knows what became of their keys.
         """
-        if self._absence is not None or self._was_away_long():
+        if self._absence is not None or (self._was_in_touch and self._was_away_long()):
             return True
-        oldest_ms = self.replica.certain_ms() - self.replica.retention_ms
+        oldest_ms = self.replica.clock.earliest_ms() - self.replica.retention_ms
         return self.outbox.is_older(oldest_ms)
 
     def _was_away_long(self) -> bool:
         known_ms, retention_ms = self.replica.known_ms, self.replica.retention_ms
-        return known_ms is not None and self.replica.certain_ms() - known_ms > retention_ms
+        return known_ms is not None and self.replica.clock.latest_ms() - known_ms > retention_ms
 
     def _receive_entries(self, text: bytes) -> None:
         try:
@@ -222,11 +222,10 @@ class Peer:
         self.replica.in_touch = self._was_in_touch = True
         if not self.outbox.is_online:
             self.outbox.go_online()
-        if how == ALONE:
-            if not self._was_away_long():
-                self.replica.known_ms = None
-            elif not self.peers:
-                self._returned_ms = self.replica.certain_ms()
+        self._returned_ms = None
+        if how == BY_PEER or not self.peers:
+            self._returned_ms = self.replica.clock.latest_ms()
+        self._settle()
         self._end_absence(how)
         if self._open:  # no handler has left the map meanwhile
             self.send_writes()
@@ -246,11 +245,17 @@ class Peer:
         self._port.superseded(end.superseded)
 
     def look_up(self) -> None:
-        """Now and then, while ready: asks for the time, and settles what a long absence left."""
+        """Now and then, while ready: asks for the time, and settles what an absence left."""
         self.time.ask()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Decides whether this replica knows of all deletes: it was not away for long, or whoever
+        knew better would by now have been away for as long.
+        """
         replica, returned_ms = self.replica, self._returned_ms
-        if returned_ms is not None and replica.certain_ms() - returned_ms > replica.retention_ms:
-            # Who knew better would by now have been away for as long.
+        since_ms = None if returned_ms is None else replica.clock.earliest_ms() - returned_ms
+        if not self._was_away_long() or (since_ms or 0) > replica.retention_ms:
             replica.known_ms = self._returned_ms = None
 
     def sync_failed(self, donor: str) -> None:
@@ -283,5 +288,5 @@ class Peer:
     def release(self) -> None:
         """Takes the entries from the future whose time has come."""
         self.updated(self.replica.release())
-        if self._online and self.replica.held.take_fetch(self.replica.clock.sure_ms()):
+        if self._online and self.replica.held.take_fetch(self.replica.clock.latest_ms()):
             self._port.send(_encode(["sync", None]))

@@ -14,8 +14,8 @@ from twisted.web.server import Site
 
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
+from distmap.relay_socket import ServerFactory, ServerSocket
 from distmap.site import RelayResource
-from distmap.websocket import ServerFactory, ServerSocket
 
 __all__ = ["CannotListen", "RelayOptions", "RelayService"]
 
@@ -58,7 +58,7 @@ class RelayService(Service):
         self.server = RelayServer(
             reactor, lambda text: factory.prepareMessage(text, False, True).payloadHybi, options
         )
-        self.resource = RelayResource(factory, self.server)
+        self.resource = RelayResource(factory, self.server, options.page)
         self.port: IListeningPort | None = None
         self._listening: Deferred[None] | None = None
         self._endpoint = endpoint

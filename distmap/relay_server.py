@@ -30,6 +30,7 @@ class RelayOptions:
 
     Attributes:
         log_streams: log each stream that is opened and closed, with its route.
+        page: serve the live page and its examples; the browser client is served in any case.
         queue_bytes: what may queue for one connection that does not read.
         stall_seconds: how long a queue may stand still.
         grace_seconds: how long a stop waits for the peers to go.
@@ -38,6 +39,7 @@ class RelayOptions:
     """
 
     log_streams: bool = False
+    page: bool = True
     queue_bytes: int = 8 * 1024 * 1024
     stall_seconds: float = 10
     grace_seconds: float = 2
@@ -144,8 +146,13 @@ class RelayServer:
         self._send(self.core.flush())
         if self.core.hub.membership_waits and self._membership_call is None:
             self._membership_call = self.reactor.callLater(MEMBERSHIP_SECONDS, self._tell)
-        if self.core.hub.donors.busy and self._donors_call is None:
+        if self.core.hub.donors.busy == (self._donors_call is not None):
+            return
+        if self._donors_call is None:
             self._donors_call = self.reactor.callLater(DONORS_SECONDS, self._free_donors)
+        else:
+            self._donors_call.cancel()
+            self._donors_call = None
 
     def _free_donors(self) -> None:
         self._donors_call = None
@@ -157,10 +164,13 @@ class RelayServer:
         self._send(self.core.hub.flush_membership())
 
     def _send(self, outgoing: list[tuple[bytes, list[Link]]]) -> None:
+        messages: dict[Link, list[bytes]] = {}
         for text, links in outgoing:
             message = self._prepare(text)
             for link in links:
-                link.owner.write(message)
+                messages.setdefault(link, []).append(message)
+        for link, frames in messages.items():
+            link.owner.write(frames)
 
     # -- the log ----------------------------------------------------------------------------------
 

@@ -90,6 +90,7 @@ class Donor:
         self.greeted = False
         self.done = False
         self.news: list[bytes] = []
+        self._floor_ms = 0
         self._known_ms: int | None = None
 
     def receive(self, text: bytes | Raw) -> Reply:
@@ -106,7 +107,7 @@ class Donor:
         if isinstance(request, wire.Hello):
             wire.check_version(request.version)
             self.greeted = True
-            self._known_ms = request.known_ms
+            self._floor_ms, self._known_ms = request.floor_ms, request.known_ms
             return [encode_hello(self._replica)], []
         if not self.greeted:
             raise RemoteProtocolError("a sync begins with hello")
@@ -123,6 +124,7 @@ class Donor:
     def _finish(self, request: wire.Done) -> Reply:
         self.done = True
         replica = self._replica
+        replica.adopt_floor(self._floor_ms)
         if replica.known_ms is not None:  # it knows now what the newcomer knows
             replica.known_ms = latest_known_ms(replica.known_ms, self._known_ms)
         held = held_texts(replica)

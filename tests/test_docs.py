@@ -258,6 +258,18 @@ class ExamplesTest(TestCase):
             for name, output in expected.items():
                 self.assertEqual(run(name, url), output, name)
 
+    def test_readings(self) -> None:
+        watch = ("-c", COMMAND, "watch")
+        with (
+            relay() as url,
+            background(*watch, url, "/readings") as peer,
+            background("readings.py", url) as readings,
+        ):
+            readings.wait_for("feeding /readings")
+            peer.wait_for('"key":"wave"')
+            readings.stop()
+            self.assertNotIn("Traceback", readings.text())
+
     def test_service(self) -> None:
         watch = ("-c", COMMAND, "watch")
         with relay() as url, background(*watch, url, "/temperatures", "--verbose") as peer:
@@ -388,8 +400,8 @@ class NamesTest(TestCase):
             ("semantics.md", "more than {} seconds ahead", "clock.MAX_AHEAD_MS", 1000),
             ("semantics.md", "up to {} such entries", "holding.MAX_HELD", 1),
             ("semantics.md", "after {} seconds", "syncing.STALL_SECONDS", 1),
-            ("protocol.md", "serves fewer than {} others", "hub.MAX_SERVING", 1),
-            ("protocol.md", "After {} donors that failed", "hub.MAX_FAILED_DONORS", 1),
+            ("protocol.md", "serves fewer than {} others", "donors.MAX_SERVING", 1),
+            ("protocol.md", "After {} donors that failed", "donors.MAX_FAILED_DONORS", 1),
             ("protocol.md", "no more than {} bytes of entries", "outbox.WINDOW_BYTES", 1),
             ("protocol.md", "or {} seconds of silence", "syncing.STALL_SECONDS", 1),
             ("howto/streams.md", "{} clients wait", "switchboard.MAX_WAITING", 1),
@@ -517,6 +529,8 @@ class NamesTest(TestCase):
         expected = {}
         for name, short, default, _ in Options.optParameters:
             expected[f"--{name}"] = expected[f"-{short}"] = default
-        for name, short, _ in Options.optFlags:
-            expected[f"--{name}"] = expected[f"-{short}"] = "off"
+        for flag, letter, _ in Options.optFlags:
+            expected[f"--{flag}"] = "off"
+            if letter is not None:
+                expected[f"-{letter}"] = "off"
         self.assertEqual(told, expected)

@@ -12,20 +12,20 @@ from unittest import TestCase
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "offset", "gossip"],
-    ["values", "frames", "status"],
+    ["values", "frames", "status", "texts"],
     ["entries", "states", "channel"],
-    ["ranges", "mux", "hub", "holding"],
-    ["lww", "sync_wire", "switchboard"],
+    ["ranges", "mux", "donors", "holding"],
+    ["lww", "sync_wire", "switchboard", "hub"],
     ["sync_donor", "outbox", "router", "changes", "port"],
     ["absence"],
-    ["sync"],
+    ["sync", "timekeeping"],
     ["peer"],
 ]
 ADAPTERS: list[list[str]] = [
-    ["deferreds", "events"],
-    ["websocket", "session"],
-    ["streams", "site"],
-    ["connection", "relay_connection"],
+    ["deferreds", "events", "writing"],
+    ["websocket", "session", "page"],
+    ["streams", "relay_socket"],
+    ["connection", "relay_connection", "site", "writes"],
     ["connector", "syncing", "relay_server"],
     ["syncs", "watching"],
     ["seat", "relay"],

@@ -94,6 +94,30 @@ test("reads as a Map does", async () => {
   }
 })
 
+test("stamps, time and digest", async () => {
+  const [mine, theirs] = await open(2)
+  assert.equal(mine.digest(), "0".repeat(13))
+  /** @type {any[]} */
+  const changes = []
+  theirs.observe((change) => changes.push(change))
+  mine.set("apple", 3)
+  const one = mine.digest()
+  assert.match(one, /^[0-9a-f]{13}$/)
+  await network.pass(1)
+  assert.equal(theirs.digest(), one)
+  const stamp = theirs.stamp("apple")
+  assert.deepEqual([stamp?.ms, stamp?.writer], [changes[0].timeMs, changes[0].writer])
+  assert.deepEqual(mine.stamp("apple"), stamp)
+  assert.equal(mine.stamp("none"), undefined)
+  await network.pass(60)
+  for (const map of [mine, theirs]) {
+    assert.ok(Math.abs(map.nowMs() - (stamp?.ms ?? 0) - 61_000) < 1500)
+  }
+  mine.delete("apple")
+  assert.equal(mine.stamp("apple"), undefined)
+  assert.ok(![one, theirs.digest(), "0".repeat(13)].includes(mine.digest()))
+})
+
 test("bad keys and values are refused at the call", async () => {
   const [map, other] = await open(2)
   refused(() => map.set("", 1), "invalid-key")

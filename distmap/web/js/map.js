@@ -2,6 +2,7 @@
 
 /** @import { Change } from "./changes.js" */
 /** @import { Connection } from "./connection.js" */
+/** @import { Stamp } from "./clock.js" */
 /** @import { KeyedEntry } from "./entries.js" */
 /** @import { Handler } from "./events.js" */
 /** @import { Update } from "./lww.js" */
@@ -9,6 +10,7 @@
 import { changeOf, valueOf } from "./changes.js"
 import { HybridClock } from "./clock.js"
 import { Deferred } from "./deferreds.js"
+import { HASH_DIGITS } from "./entries.js"
 import { InvalidType, InvalidValue, MapClosed, Superseded } from "./errors.js"
 import { Emitter, call } from "./events.js"
 import { Replica } from "./lww.js"
@@ -91,6 +93,27 @@ export class DistributedMap {
   /** @param {string} key */
   has(key) {
     return (this.#replica.entries.get(key)?.value ?? null) !== null
+  }
+
+  /**
+   * When a key was set, and by whom.
+   *
+   * @param {string} key
+   * @returns {Stamp | undefined} undefined if it has no value
+   */
+  stamp(key) {
+    const entry = this.#replica.entries.get(key)
+    return entry === undefined || entry.value === null ? undefined : { ...entry.stamp }
+  }
+
+  /** The relay's time as estimated here, which stamps are told in: milliseconds since 1970. */
+  nowMs() {
+    return this.#replica.clock.nowMs()
+  }
+
+  /** 13 hexadecimal digits that are the same in all equal copies; deletes count too. */
+  digest() {
+    return this.#replica.digest()[1].toString(16).padStart(HASH_DIGITS, "0")
   }
 
   /** @returns {Generator<string, void>} */
