@@ -139,7 +139,7 @@ test("one that comes back alone knows of all deletes once others would have forg
   peer.receive(["alone"])
   assert.equal(replica.knownMs, NOW_MS)
   taken()
-  const returnedMs = replica.certainMs()
+  const returnedMs = replica.clock.latestMs()
   for (const [ms, knownMs] of /** @type {[number, number | null][]} */ ([
     [0, NOW_MS],
     [replica.retentionMs, NOW_MS],
