@@ -288,6 +288,22 @@ test("after the clock was set back, writes are later than all that is here", () 
   assert.deepEqual([ms, counter], [NOW_MS + MAX_AHEAD_MS - 1000, 8])
 })
 
+test("the bounds of the relay's time", () => {
+  const wall = new Wall()
+  const clock = new HybridClock(wall.read, "me")
+  const bounds = () => [clock.earliestMs() - NOW_MS, clock.latestMs() - NOW_MS]
+  assert.deepEqual(bounds(), [0, 0])
+  for (const [heardMs, earliestMs, latestMs] of [
+    [-10, -10, 0],
+    [-HEARD_MS - 10, -HEARD_MS - 10, -10],
+    [0.7, 0, 0],
+    [10, 0, 10],
+  ]) {
+    clock.heardMs = NOW_MS + heardMs
+    assert.deepEqual(bounds(), [earliestMs, latestMs], `${heardMs}`)
+  }
+})
+
 test("a local clock that jumped takes nothing early", () => {
   const wall = new Wall()
   const replica = newReplica("me", wall)

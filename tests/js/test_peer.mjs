@@ -311,6 +311,42 @@ function syncWith(peer, floorMs) {
   peer.synced()
 }
 
+test("one that only a stale donor could tell waits until nobody can know better", () => {
+  const { peer, replica, welcome, relayMs } = fixture()
+  welcome(2)
+  peer.receive(["donor", "3"])
+  const newcomer = peer.begin()
+  newcomer.start()
+  const knownMs = NOW_MS - replica.retentionMs - 1
+  newcomer.receive({ event: "hello", version: [1, 0], count: 0, sum: 0, known_ms: knownMs })
+  newcomer.receive({ event: "done" })
+  peer.synced()
+  assert.equal(replica.knownMs, knownMs)
+  for (const [ms, wanted] of [
+    [replica.retentionMs, knownMs],
+    [replica.retentionMs + 1, null],
+  ]) {
+    const timeMs = NOW_MS + Number(ms)
+    relayMs(timeMs)
+    peer.receive(["time", timeMs, timeMs])
+    peer.lookUp()
+    assert.equal(replica.knownMs, wanted)
+  }
+})
+
+test("one that another tells to go on alone, while others are there, does not know better", () => {
+  const { peer, replica, welcome, relayMs } = fixture()
+  welcome()
+  peer.receive(["alone"])
+  peer.lost()
+  relayMs(NOW_MS + replica.retentionMs + 1)
+  welcome(3)
+  peer.receive(["alone"])
+  relayMs(NOW_MS + 3 * replica.retentionMs)
+  peer.lookUp()
+  assert.equal(replica.knownMs, NOW_MS)
+})
+
 test("writes with stamps of a clock far behind are offered again with good ones", () => {
   const { peer, replica, write, taken, welcome } = fixture(NOW_MS - YEAR_MS)
   const { ms } = write("k", 1)
