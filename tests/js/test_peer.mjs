@@ -342,9 +342,24 @@ test("one that another tells to go on alone, while others are there, does not kn
   relayMs(NOW_MS + replica.retentionMs + 1)
   welcome(3)
   peer.receive(["alone"])
-  relayMs(NOW_MS + 3 * replica.retentionMs)
+  const timeMs = NOW_MS + 3 * replica.retentionMs
+  relayMs(timeMs)
+  peer.receive(["time", timeMs, timeMs])
   peer.lookUp()
   assert.equal(replica.knownMs, NOW_MS)
+})
+
+test("one that never was in touch need not ask what became of its writes", () => {
+  const { peer, replica, write, welcome, taken } = fixture()
+  welcome(2)
+  peer.receive(["donor", "3"])
+  peer.lost()
+  assert.equal(replica.knownMs, 0)
+  write("k", 1)
+  taken()
+  welcome(2)
+  const [[what, sent]] = /** @type {any[]} */ (taken())
+  assert.deepEqual([what, sent.key], ["send", "k"])
 })
 
 test("writes with stamps of a clock far behind are offered again with good ones", () => {
