@@ -146,7 +146,7 @@ export class Replica {
     if (old === undefined && !(trusted && hasValue(entry))) {
       let { floorMs } = this
       if (cautious && hasValue(entry)) {
-        floorMs = Math.max(floorMs, this.certainMs() - this.retentionMs)
+        floorMs = Math.max(floorMs, this.clock.latestMs() - this.retentionMs)
       }
       if (entry.stamp.ms < floorMs) {
         if (hasValue(entry)) this.refused++
@@ -188,7 +188,7 @@ export class Replica {
   /** How long until release() has something to do; null if nothing is held. */
   releaseInMs() {
     const next = this.held.nextMs()
-    return next === null ? null : Math.max(0, next - this.clock.sureMs())
+    return next === null ? null : Math.max(0, next - this.clock.latestMs())
   }
 
   /**
@@ -240,15 +240,6 @@ export class Replica {
   // -- tombstones ---------------------------------------------------------------------------------
 
   /**
-   * The time for what cannot be undone: a local clock that jumped must not forget deletes. It is
-   * never too late; where too early would be wrong, clock.sureMs() is taken.
-   */
-  certainMs() {
-    const { heardMs } = this.clock
-    return Math.min(this.clock.nowMs(), heardMs === null ? Infinity : Math.trunc(heardMs))
-  }
-
-  /**
    * Forgets tombstones older than the retention.
    *
    * @param {number} most how many at most
@@ -257,7 +248,7 @@ export class Replica {
   collect(most) {
     if (this.knownMs !== null || !this.inTouch) return true
     const step = Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
-    const untilMs = Math.floor((this.certainMs() - this.retentionMs) / step) * step
+    const untilMs = Math.floor((this.clock.latestMs() - this.retentionMs) / step) * step
     for (let due; (due = this.#tombstones.first(untilMs)) !== null; most--) {
       if (most <= 0) return false
       this.floorMs = Math.max(this.floorMs, due.ms + 1)
@@ -273,10 +264,11 @@ export class Replica {
    * @param {number} floorMs
    */
   adoptFloor(floorMs) {
-    const adopted = Math.min(floorMs, this.certainMs() - this.retentionMs)
+    const latestMs = this.clock.latestMs()
+    const adopted = Math.min(floorMs, latestMs - this.retentionMs)
     if (adopted <= this.floorMs) return
     this.floorMs = adopted
-    this.forgotMs = Math.max(this.forgotMs, this.clock.sureMs())
+    this.forgotMs = Math.max(this.forgotMs, latestMs)
   }
 
   /**
@@ -285,12 +277,12 @@ export class Replica {
    * @param {Iterable<string>} keys
    */
   arrived(keys) {
-    for (const key of keys) this.#tombstones.renew(key, this.clock.sureMs())
+    for (const key of keys) this.#tombstones.renew(key, this.clock.latestMs())
   }
 
   /** What is here is known to the others from now on. */
   joined() {
-    this.#joinedMs = this.clock.sureMs()
+    this.#joinedMs = this.clock.latestMs()
   }
 
   // -- comparing ----------------------------------------------------------------------------------
@@ -359,7 +351,7 @@ export class Replica {
     this.#stale.add(key)
     this.live += Number(hasValue(entry)) - Number(hasValue(old))
     if (hasValue(entry)) this.#tombstones.delete(key)
-    else this.#tombstones.set(key, entry.stamp.ms, this.clock.sureMs())
+    else this.#tombstones.set(key, entry.stamp.ms, this.clock.latestMs())
     return { key, entry, old }
   }
 
