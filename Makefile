@@ -5,11 +5,14 @@
 # make format  puts the sources into the form that make lint wants
 # make clean   removes what the others made
 #
-# Set-up needs Python 3.11 or newer with venv, and for the JavaScript tests Node 20 with npm. As root
-# on Debian it installs what is missing; otherwise it names it. Another Python: make PYTHON=python3.13
+# Set-up needs Python 3.11 or newer with venv, for the JavaScript tests Node 20 with npm, and for those
+# in a browser Chromium. As root on Debian it installs what is missing; otherwise it names it.
+# Another Python: make PYTHON=python3.13. Another Chromium: make CHROMIUM=/opt/chromium/chrome
 
 PYTHON ?= python3
 PORT ?= 8080
+CHROMIUM ?= chromium
+export CHROMIUM
 SEEDS ?= 1000
 
 VENV := .venv
@@ -23,7 +26,7 @@ VERSION := $(shell $(WHICH_VERSION) 2>/dev/null)
 METADATA := setup.cfg pyproject.toml
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run simulate test lint format pytest trial test-lowest docs setup clean
+.PHONY: run simulate test lint format pytest trial test-lowest docs setup chromium clean
 .NOTPARALLEL:
 
 run: $(VENV)/.run
@@ -63,7 +66,7 @@ clean:
 
 # -- set-up ----------------------------------------------------------------------------------------
 
-setup: $(VENV)/.test $(JS)/node_modules/.installed
+setup: $(VENV)/.test $(JS)/node_modules/.installed chromium
 
 # Installs Debian packages if we may; fails if not.
 apt = { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get -qq update && \
@@ -103,3 +106,8 @@ $(JS)/node_modules/.installed: $(JS)/package.json $(JS)/package-lock.json
 	  echo 'Missing: npm (Debian: apt-get install nodejs npm)' >&2
 	@! command -v npm >/dev/null || { cd $(JS) && npm ci && touch node_modules/.installed; } || \
 	  echo 'Missing: the JavaScript packages of $(JS) (npm ci failed)' >&2
+
+# Likewise the tests in a browser.
+chromium:
+	@command -v $(CHROMIUM) >/dev/null || $(call apt,chromium) || \
+	  echo 'Missing: Chromium (Debian: apt-get install chromium)' >&2

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTHON = (sys.executable, "-X", "dev")
 
 
 def free_port() -> int:
@@ -28,19 +29,27 @@ def free_port() -> int:
 
 
 class Program(ProcessProtocol):
-    """A child process whose output can be waited for, line by line."""
+    """A child process whose output can be waited for, line by line.
 
-    def __init__(self, *args: str) -> None:
+    Args:
+        args: for the program.
+        program: the interpreter, or another program and its first arguments.
+        environ: what is added to the environment.
+    """
+
+    def __init__(
+        self, *args: str, program: Sequence[str] = PYTHON, environ: Mapping[str, str] | None = None
+    ) -> None:
         self.lines: list[str] = []
         self.errors = b""
         self.exited: Deferred[int | None] = Deferred()
         self.done = False
         self._rest = b""
         self._waiting: list[tuple[Callable[[str], bool], Deferred[str]]] = []
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-X", "dev", *args]
+        ours = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(environ or {})}
+        command = [*program, *args]
         self.process: Any = reactor.spawnProcess(
-            self, command[0], command, env=environ, path=str(ROOT)
+            self, command[0], command, env={**os.environ, **ours}, path=str(ROOT)
         )
 
     def outReceived(self, data: bytes) -> None:

@@ -1,0 +1,104 @@
+"""A real browser for the tests: runs the scripts tests/js/browser_*.mjs beside a relay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from typing import Any
+from unittest import SkipTest
+
+import msgspec
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from tests.support.peers import ROOT, Program
+from tests.support.processes import until
+
+JS = ROOT / "tests" / "js"
+WAIT_SECONDS = 120.0
+reactor: Any = global_reactor
+
+
+def chromium() -> str:
+    """Where Chromium is, as CHROMIUM names it or as Debian installs it; skips the test if it is
+    nowhere.
+    """
+    found = shutil.which(os.environ.get("CHROMIUM") or "chromium")
+    if found is None:
+        raise SkipTest("needs Chromium (Debian: apt-get install chromium)")
+    return found
+
+
+def node() -> str:
+    """Where Node.js is; skips the test if it, or the package that drives Chromium, is missing."""
+    found = shutil.which("node")
+    if found is None:
+        raise SkipTest("needs Node.js (Debian: apt-get install nodejs npm)")
+    if not (JS / "node_modules" / "playwright-core").is_dir():
+        raise SkipTest("needs the packages of tests/js: run `npm ci` there")
+    return found
+
+
+class BrowserScript(Program):
+    """A script with a browser; the two can talk, see ask() and tell() in chromium.mjs.
+
+    Args:
+        test: that runs it; at its end nothing is left of the script and its browser.
+        name: of the script in tests/js.
+        url: the relay's, `ws://`.
+        args: for the script.
+    """
+
+    def __init__(self, test: TestCase, name: str, url: str, *args: str) -> None:
+        program = [node(), str(JS / name)]
+        # What a browser that was killed leaves behind goes with this folder.
+        folder = tempfile.mkdtemp(prefix="distmap-")
+        test.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        environ = {"CHROMIUM": chromium(), "RELAY": url, "TMPDIR": folder}
+        super().__init__(*args, program=program, environ=environ)
+        test.addCleanup(self.end)
+
+    def end(self) -> Deferred[int | None]:
+        """Ends it, if it has not ended, and the browser; fires when it has."""
+        if not self.done:
+            late = reactor.callLater(10, self.kill)
+            self.exited.addBoth(_cancel, late)
+            self.signal(signal.SIGTERM)
+        return self.exited
+
+    async def hear(self, name: str) -> list[Any]:
+        """Waits until the script tells something of this name; returns the rest of it."""
+        heard = self.line(lambda line: _decode(line)[0] == name, 2 * WAIT_SECONDS)
+        await until(lambda: heard.called, WAIT_SECONDS, lambda: f"no {name}:\n{self.said()}")
+        return _decode(await heard)[1:]
+
+    def answer(self, value: object = None) -> None:
+        """Answers what the script asked."""
+        self.process.write(msgspec.json.encode(value) + b"\n")
+
+    async def finished(self, seconds: float = WAIT_SECONDS) -> None:
+        """Waits for its end; fails, with all that it said, if the script failed."""
+        await until(lambda: self.done, seconds, self.said)
+        if self.exited.result != 0:
+            raise AssertionError(f"the script failed:\n{self.said()}")
+
+    def said(self) -> str:
+        """All that it wrote."""
+        return "\n".join([*self.lines, self.errors.decode(errors="replace")])
+
+
+def _decode(line: str) -> list[Any]:
+    try:
+        heard = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        heard = None
+    return heard if isinstance(heard, list) and heard else [None]
+
+
+def _cancel(result: int | None, late: Any) -> int | None:
+    if late.active():
+        late.cancel()
+    return result
