@@ -19,6 +19,7 @@ test("a program of types", async () => {
   const off = fruits.on("set", (fruit, key, map) => [fruit.price, key.length, map.size])
   fruits.on("ready", (map) => map.get("apple")?.colours[0])
   fruits.on("status", (status, problem) => status === "offline" && problem?.code)
+  fruits.on("persisted", (state, problem) => state === "failed" && problem?.message)
   fruits.observe((change) => change.value?.price === change.oldValue?.price && change.timeMs)
   connection.on("offline", (problem) => problem instanceof errors.ConnectionProblem)
   fruits.set("apple", { price: 3, colours: ["red"] })
@@ -32,6 +33,7 @@ test("a program of types", async () => {
   /** @type {boolean} */
   const deleted = await Promise.race([fruits.delete("apple"), false])
   assert.equal(deleted, false)
+  assert.deepEqual([fruits.persisted, await fruits.saved()], ["off", false])
   await connection.close()
   assert.equal(fruits.status, "closed")
 })
@@ -39,7 +41,9 @@ test("a program of types", async () => {
 test("what is declared is there, and nothing else", async () => {
   assert.deepEqual(Object.keys(api).sort(), ["Connection", "DistributedMap", "connect", "errors"])
   assert.deepEqual(Object.keys(errors).sort(), Object.keys(allErrors).sort())
-  const hidden = new Set(["attach", "detach", "attemptOpened", "attemptReceived", "attemptFailed"])
+  const hidden = new Set([
+    ...["relay", "attach", "detach", "attemptOpened", "attemptReceived", "attemptFailed"],
+  ])
   const declared = /** @type {[Function, string[]][]} */ ([
     [Connection, ["close", "off", "on", "problem", "status", "wake"]],
     [
@@ -57,6 +61,7 @@ test("what is declared is there, and nothing else", async () => {
           "observe",
         ],
         ...["off", "on", "peers", "problem", "ready", "refused", "set", "size", "status", "synced"],
+        ...["erase", "persisted", "saved"],
         "values",
       ],
     ],

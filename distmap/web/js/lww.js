@@ -6,6 +6,7 @@
 
 /** @import { HybridClock } from "./clock.js" */
 /** @import { Entry, KeyedEntry } from "./entries.js" */
+/** @import { Journal } from "./journal.js" */
 /** @import { Summary } from "./ranges.js" */
 import { MAX_AHEAD_MS } from "./clock.js"
 import { entryHash, wins } from "./entries.js"
@@ -48,6 +49,8 @@ export class Replica {
    * unknown entry from below it may be one that was deleted.
    */
   floorMs = 0
+  /** @type {Journal | null} is told of each change, if the replica is saved somewhere */
+  journal = null
   #tree = new RangeTree()
   /**
    * Keys whose entry the tree has not seen yet: hashing is put off until somebody compares.
@@ -74,6 +77,7 @@ export class Replica {
 
   /** Forgets all entries that are not held. */
   clear() {
+    this.journal?.cleared(this.entries)
     this.entries = new Map()
     this.live = 0
     this.#tree = new RangeTree()
@@ -187,6 +191,22 @@ export class Replica {
     return this.#write(key, value)
   }
 
+  /**
+   * Takes an entry that this replica had before the program was last ended. Its time had come then,
+   * whatever the clock says before it has heard from the relay.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   * @returns {boolean} whether it took its place
+   */
+  restore(key, entry) {
+    const old = this.entries.get(key)
+    if (!wins(key, entry, old)) return false
+    this.clock.observe(entry.stamp)
+    this.#place(key, entry, old)
+    return true
+  }
+
   // -- tombstones ---------------------------------------------------------------------------------
 
   /**
@@ -278,6 +298,7 @@ export class Replica {
    * @returns {Update}
    */
   #place(key, entry, old) {
+    this.journal?.changed(key, old, entry)
     this.entries.set(key, entry)
     this.#stale.add(key)
     this.live += Number(hasValue(entry)) - Number(hasValue(old))
@@ -292,7 +313,9 @@ export class Replica {
 
   /** @param {string} key */
   #remove(key) {
-    if (hasValue(this.entries.get(key))) this.live--
+    const old = this.entries.get(key)
+    this.journal?.changed(key, old)
+    if (hasValue(old)) this.live--
     this.entries.delete(key)
     this.#tombstones.delete(key)
     this.#stale.add(key)

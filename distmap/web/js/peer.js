@@ -1,11 +1,12 @@
 // One peer of a map's network: its replica, its outbox, and what it says to the relay and to the
 // other peers. Without I/O: what is to be done goes out through a Port.
 
+/** @import { Stamp } from "./clock.js" */
 /** @import { Entry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Port } from "./port.js" */
 import { Absence } from "./absence.js"
-import { encodeEntry, isObject } from "./entries.js"
+import { encodeEntry, isObject, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { OffsetEstimator } from "./offset.js"
 import { Outbox, encodeMessages } from "./outbox.js"
@@ -27,6 +28,8 @@ export class Peer {
   peers = 0
   /** Whether it has the network's state and hears of what changes. */
   inTouch = false
+  /** @type {Set<string>} ids of writers: this replica's, and those whose unsent writes it took */
+  #writers
   #port
   #nowMs
   #openedMs = 0
@@ -45,8 +48,38 @@ export class Peer {
    */
   constructor(replica, port, nowMs) {
     this.replica = replica
+    this.#writers = new Set([replica.clock.writer])
     this.#port = port
     this.#nowMs = nowMs
+  }
+
+  // -- a copy that was saved ----------------------------------------------------------------------
+
+  /** When this replica was last in touch, by the relay's time; null if it never was. */
+  get syncedMs() {
+    return this.inTouch ? this.replica.clock.heardMs : this.#syncedMs
+  }
+
+  /**
+   * Goes on from a saved copy; comes before the first stream.
+   *
+   * @param {number | null} syncedMs when the copy was last in touch
+   */
+  resume(syncedMs) {
+    this.#syncedMs = syncedMs
+  }
+
+  /**
+   * Takes over a write that the relay had not taken when the program was ended.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   * @param {Stamp} [base] of what it replaced
+   */
+  adopt(key, entry, base) {
+    this.#writers.add(entry.stamp.writer)
+    this.replica.restore(key, entry)
+    if (wins(key, entry, this.outbox.get(key)?.entry)) this.outbox.add(key, entry, base)
   }
 
   // -- the channel's stream -----------------------------------------------------------------------
@@ -299,12 +332,12 @@ export class Peer {
   }
 
   /**
-   * Whether an entry is this peer's: another, whose clock is as wrong, may have overwritten it.
+   * Whether an entry is this peer's own: another, whose clock is as wrong, may have overwritten it.
    *
    * @param {Entry | undefined} entry
    */
   #isOwn(entry) {
-    return entry?.stamp.writer === this.replica.clock.writer
+    return entry !== undefined && this.#writers.has(entry.stamp.writer)
   }
 
   /**
