@@ -106,7 +106,7 @@ class IndexedDbCopy {
     }
   }
 
-  readMeta() {
+  async readMeta() {
     return resultOf(this.#database.transaction(META).objectStore(META).get(META))
   }
 
