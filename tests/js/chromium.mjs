@@ -14,6 +14,7 @@
 /** @import { Browser, BrowserContext, LaunchOptions, Page } from "playwright-core" */
 import assert from "node:assert/strict"
 import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
 import { chromium } from "playwright-core"
 
 const executablePath = process.env.CHROMIUM || "/usr/bin/chromium"
@@ -134,6 +135,85 @@ export async function openTab(context) {
   )
   await page.goto(emptyPage())
   return page
+}
+
+const WEB = new URL("../../distmap/web/", import.meta.url)
+
+/**
+ * Lets a page have the modules of the client while there is no relay to load them from.
+ *
+ * @param {Page} page
+ */
+export async function serveModules(page) {
+  await page.route(/\/distmap\.js$|\/js\/[a-z0-9_]+\.js$/, (route) => {
+    const { pathname } = new URL(route.request().url())
+    return route.fulfill({ path: fileURLToPath(new URL(pathname.slice(1), WEB)) })
+  })
+}
+
+/**
+ * Opens a map in a page, as `map`; what its handlers are told is in `heard`.
+ *
+ * @param {Page} page
+ * @param {string} uri
+ * @param {object} [options]
+ */
+export function openMap(page, uri, options = {}) {
+  return page.evaluate(
+    async ([address, uri, options]) => {
+      const { connect, DistributedMap } = await import(/** @type {string} */ (address))
+      const map = new DistributedMap(connect(), uri, options)
+      /** @type {unknown[]} */
+      const heard = []
+      for (const name of ["set", "delete", "superseded"]) {
+        map.on(name, (/** @type {unknown[]} */ ...args) => heard.push([name, args[1], args[0]]))
+      }
+      Object.assign(globalThis, { map, heard })
+    },
+    /** @type {const} */ (["/distmap.js", uri, options]),
+  )
+}
+
+/**
+ * Does something in a page with JSON, which has names such as __proto__ where the browser's driver
+ * loses them.
+ *
+ * @param {Page} page
+ * @param {string} code of a function
+ * @param {...unknown} args of it
+ * @returns {Promise<any>} what it returns
+ */
+export async function run(page, code, ...args) {
+  const text = await page.evaluate(
+    async ([code, args]) => {
+      const result = await (0, eval)(code)(...JSON.parse(args))
+      return JSON.stringify(result) ?? "null"
+    },
+    [code, JSON.stringify(args)],
+  )
+  return JSON.parse(text)
+}
+
+/**
+ * The map of a page, without the order of its keys.
+ *
+ * @param {Page} page
+ * @returns {Promise<[key: string, value: any][]>}
+ */
+export async function contentOf(page) {
+  /** @type {[string, any][]} */
+  const items = await run(page, "() => [...map]")
+  return items.sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+/**
+ * Waits until something holds in a page.
+ *
+ * @param {Page} page
+ * @param {string} expression
+ */
+export async function until(page, expression) {
+  await page.waitForFunction(expression, undefined, { polling: 10, timeout: 20_000 })
 }
 
 /** The address of that page; the relay itself has none there. */

@@ -53,6 +53,7 @@ class BrowserScript(Program):
     """
 
     def __init__(self, test: TestCase, name: str, url: str, *args: str) -> None:
+        self._heard = 0
         program = [node(), str(JS / name)]
         # What a browser that was killed leaves behind goes with this folder.
         folder = tempfile.mkdtemp(prefix="distmap-")
@@ -74,6 +75,14 @@ class BrowserScript(Program):
         heard = self.line(lambda line: _decode(line)[0] == name, 2 * WAIT_SECONDS)
         await until(lambda: heard.called, WAIT_SECONDS, lambda: f"no {name}:\n{self.said()}")
         return _decode(await heard)[1:]
+
+    async def asked(self) -> list[Any] | None:
+        """The next thing that the script tells or asks, with its name; None if it has ended."""
+        await until(lambda: self.done or len(self.lines) > self._heard, WAIT_SECONDS, self.said)
+        if len(self.lines) == self._heard:
+            return None
+        self._heard += 1
+        return _decode(self.lines[self._heard - 1])
 
     def answer(self, value: object = None) -> None:
         """Answers what the script asked."""
