@@ -161,6 +161,11 @@ test("unsent writes outlive a crash, and are sent once there is a relay", async 
   assert.deepEqual(again.content, { apple: 3, fig: 1, kiwi: 2 })
   network.start()
   await passUntil(() => peer.has("apple"))
+  await network.pass(1)
+  const sent = [...network.relay.members.values()]
+    .filter(({ link }) => link.attempt === again.map.connection)
+    .flatMap(({ link }) => link.received.join("").match(/"key":"\w+"/g))
+  assert.deepEqual([...new Set(sent)], ['"key":"apple"', '"key":"kiwi"', '"key":"pear"'])
   assert.deepEqual(Object.fromEntries(peer), { apple: 3, fig: 1, kiwi: 2 })
   await network.pass(1)
   assert.equal(disks.disk.outbox.size, 0)

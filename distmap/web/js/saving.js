@@ -158,9 +158,10 @@ export class Saving {
    */
   async #saveStep(batch, keys, isLast) {
     const { replica } = this.#peer
-    const writes = keys.filter((key) => batch.writes.has(key))
+    const entries = keys.filter((key) => batch.changes.has(key))
+    const writes = keys.filter((key) => batch.writes.has(key) && this.#isWaiting(key))
     let isSaved = false
-    await this.#copy.update({ entries: keys, outbox: writes }, (found) => {
+    await this.#copy.update({ entries, outbox: writes }, (found) => {
       /** @type {Changed} */
       const changed = { entries: [], outbox: [] }
       const meta = records.decodeMeta(found.meta)
@@ -172,7 +173,7 @@ export class Saving {
       const syncedMs = isLast ? Math.max(meta.syncedMs ?? 0, batch.syncedMs) : meta.syncedMs
       const isLater = syncedMs !== null && syncedMs - (meta.syncedMs ?? 0) >= this.#stepMs
       if (floorMs > meta.floorMs || isLater) changed.meta = { floorMs, syncedMs }
-      for (const key of keys) {
+      for (const key of entries) {
         const entry = replica.entries.get(key)
         const record = found.entries.get(key)
         if (record === undefined && entry && records.isForgotten(entry, replica.floorMs, floorMs)) {
@@ -186,6 +187,15 @@ export class Saving {
       return changed
     })
     return isSaved
+  }
+
+  /**
+   * Whether a write waits, here or in the saved outbox.
+   *
+   * @param {string} key
+   */
+  #isWaiting(key) {
+    return this.#peer.outbox.has(key) || this.#saved.has(key)
   }
 
   /**
