@@ -43,8 +43,9 @@ class Tab {
   /**
    * @param {MemoryStore} [store]
    * @param {number} [aheadMs] of its clock
+   * @param {{ retentionMs?: number }} [options]
    */
-  constructor(store = new MemoryStore(disks), aheadMs = 0) {
+  constructor(store = new MemoryStore(disks), aheadMs = 0, options = OPTIONS) {
     this.store = store
     const { nowMs } = network.clock
     const clock = { ...network.clock, nowMs: () => Math.max(0, nowMs() + aheadMs) }
@@ -55,7 +56,7 @@ class Tab {
       const timer = network.clock.soon(() => attempt.attemptFailed(new ConnectionLost("no network")))
       return () => timer.cancel()
     }
-    const connection = new Connection({ connect }, clock, network.random, OPTIONS)
+    const connection = new Connection({ connect }, clock, network.random, options)
     this.map = new Maps(connection, "/fruits", { persist: store })
     for (const name of ["set", "delete", "superseded"]) {
       this.map.on(name, (value, key) => this.events.push([name, key, value]))
@@ -361,7 +362,8 @@ test("writes of a tab that was never in touch", async () => {
   await offline.map.saved()
   offline.crash()
   network.start()
-  await passUntil(() => peer.status === "ready")
+  await network.pass(1)
+  assert.equal(peer.status, "ready")
   peer.delete("deleted")
   await network.pass(LATER)
   assert.deepEqual((await open()).content, { soon: 1, late: 1 })
@@ -397,6 +399,40 @@ test("a tab that is open for long stays in touch, also if nothing changes", asyn
   const again = await open()
   assert.deepEqual(again.content, { apple: 1 })
   assert.ok(!again.events.some(([name]) => name === "delete"))
+})
+
+test("what was written offline is saved whole as soon as the tab is in touch", async () => {
+  const peer = await openPeer()
+  peer.set("pear", 1)
+  const tab = new Tab(undefined, 0, {}) // tells the copy once an hour that it is in touch
+  await network.pass(1)
+  tab.goOffline()
+  tab.map.set("apple", 1)
+  await tab.map.saved()
+  assert.deepEqual([disks.disk.entries.size, disks.disk.outbox.size], [1, 1])
+  tab.isUp = true
+  await passUntil(() => tab.map.status === "ready")
+  await network.pass()
+  assert.deepEqual([disks.disk.entries.size, disks.disk.outbox.size], [2, 0])
+})
+
+test("the time of the last touch is saved behind all that was seen", async () => {
+  const peer = await openPeer()
+  const tab = await open()
+  for (let n = 0; n < STEP_KEYS; n++) peer.set(`k${n}`, 1)
+  await network.pass(1)
+  const before = disks.disk.meta
+  tab.goOffline()
+  await network.pass(20)
+  for (let n = 0; n < 2 * STEP_KEYS; n++) peer.set(`k${n}`, 2)
+  tab.isUp = true
+  tab.store.updatesToLive = 1
+  await passUntil(() => tab.map.status === "ready")
+  await network.pass(1)
+  tab.crash()
+  assert.deepEqual(disks.disk.meta, before)
+  const changed = [...disks.disk.entries.values()].filter((text) => JSON.parse(text).value === 2)
+  assert.equal(changed.length, STEP_KEYS)
 })
 
 test("collected tombstones leave the copy", async () => {
@@ -446,17 +482,23 @@ test("a tab that discards its copy removes what only another tab had saved", asy
 test("a tab that only seems to be in touch saves nothing but its own writes", async () => {
   const tab = await open()
   const peer = await openPeer()
+  peer.set("known", 1)
+  await network.pass(0.1)
   const now = network.clock.nowMs()
   disks.disk.meta = { floorMs: now + 30_000, syncedMs: now + 30_000 } // by another tab
+  const record = disks.disk.entries.get("known")
   peer.set("theirs", 1)
+  peer.set("known", 2)
   await network.pass(0.1)
   tab.map.set("mine", 1)
   assert.equal(await tab.map.saved(), true)
-  assert.deepEqual([...disks.disk.entries.keys(), ...disks.disk.outbox.keys()], ["mine"])
+  assert.deepEqual([...disks.disk.entries], [["known", record]])
+  assert.deepEqual([...disks.disk.outbox.keys()], ["mine"])
   await network.pass(60)
   peer.set("theirs", 2)
   await network.pass(1)
-  assert.deepEqual([...disks.disk.entries.keys()], ["theirs"])
+  assert.deepEqual([...disks.disk.entries.keys()], ["known", "theirs"])
+  assert.notEqual(disks.disk.entries.get("known"), record)
   assert.equal(disks.disk.outbox.size, 0)
 })
 

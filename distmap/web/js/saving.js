@@ -27,6 +27,8 @@ export class Saving {
   #journal
   /** @type {Map<string, Stamp>} of the writes in the saved outbox, as last read or saved here */
   #saved = new Map()
+  /** The time of the last touch, as last read or saved here. */
+  #syncedMs = 0
   /** The part of journal.clears that the copy has been told of. */
   #clears = 0
 
@@ -50,6 +52,7 @@ export class Saving {
     const { floorMs, syncedMs } = records.decodeMeta(await this.#copy.readMeta())
     replica.floorMs = Math.max(replica.floorMs, floorMs)
     this.#peer.resume(syncedMs)
+    this.#syncedMs = syncedMs ?? 0
     for await (const part of this.#parts("entries")) {
       for (const [key, record] of part) this.#restore(key, record)
     }
@@ -122,6 +125,7 @@ export class Saving {
     const { outbox } = this.#peer
     const { writes } = this.#journal
     const keys = [...writes].filter((key) => outbox.has(key))
+    if (keys.length === 0) return
     for (const step of this.#steps(keys)) {
       for (const key of step) writes.delete(key)
       await this.#copy.update({ entries: [], outbox: step }, (found) => {
@@ -137,6 +141,7 @@ export class Saving {
     /** @type {Batch} */
     const batch = { ...this.#journal.take(), floorMs: replica.floorMs, syncedMs: syncedMs ?? 0 }
     const keys = [...new Set([...batch.writes, ...batch.changes.keys()])]
+    if (keys.length === 0 && batch.syncedMs - this.#syncedMs < this.#stepMs) return
     let done = 0
     if (batch.clears === this.#clears || (await this.#purge(batch))) {
       for (const step of this.#steps(keys)) {
@@ -173,6 +178,7 @@ export class Saving {
       const syncedMs = isLast ? Math.max(meta.syncedMs ?? 0, batch.syncedMs) : meta.syncedMs
       const isLater = syncedMs !== null && syncedMs - (meta.syncedMs ?? 0) >= this.#stepMs
       if (floorMs > meta.floorMs || isLater) changed.meta = { floorMs, syncedMs }
+      this.#syncedMs = syncedMs ?? 0
       for (const key of entries) {
         const entry = replica.entries.get(key)
         const record = found.entries.get(key)
