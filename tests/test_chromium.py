@@ -45,6 +45,10 @@ class InChromium(TestCase):
         self.addCleanup(connection.close)
         return DistributedMap(connection, uri)
 
+    async def until_ready(self, opened: DistributedMap) -> None:
+        """Waits until a map has found the relay again."""
+        await until(lambda: opened.status == "ready", what=lambda: opened.status)
+
     async def test_page(self) -> None:
         """The relay's page breaks no rule of its own, and what goes wrong in a page is seen."""
         fruits = self.open("/fruits")
@@ -67,7 +71,7 @@ class InChromium(TestCase):
                 await self.service.stopService()
             elif name == "start relay":
                 self.start_relay()
-                await until(lambda: python.status == "ready")
+                await self.until_ready(python)
             elif name == "set":
                 python[args[0]] = args[1]
             elif name == "leave and come back":
