@@ -1,8 +1,8 @@
 """Prints how large the browser client is: as it is served, and with gzip.
 
-Run it from the root of the repository: ``python -m benchmarks.js_size``. The relay serves the modules
-without compression. With gzip they are counted one by one, as a web server that compresses sends
-them, and together. Comments are in; nothing is minified.
+Run it from the root of the repository: ``python -m benchmarks.js_size``. The relay serves the
+modules without compression. With gzip they are counted one by one, as a web server that compresses
+sends them, and together. Comments are in; nothing is minified.
 """
 
 from __future__ import annotations
