@@ -1,8 +1,9 @@
-"""What happens to a replica that was away for longer than tombstones are kept.
+"""Writes of a peer that was away for longer than tombstones are kept, or that stamped them by a
+clock far behind.
 
-What it has from others may have been deleted and forgotten since, so it is discarded and fetched
-afresh. Its own writes that nobody has seen are offered again, but only where others have not
-changed the key meanwhile: there they would undo what they know nothing of.
+Others may have changed their keys since and forgotten it. So they are set aside until the state of
+the network is here, and are offered again only where nobody has changed the key meanwhile: anywhere
+else they would undo what they know nothing of.
 """
 
 from __future__ import annotations
@@ -12,62 +13,69 @@ from typing import NamedTuple
 from distmap.clock import Stamp
 from distmap.entries import Entry
 from distmap.lww import Replica, Update
-from distmap.outbox import Outbox
+from distmap.outbox import Outbox, Waiting
 
 
 class Return(NamedTuple):
     """How an absence ended.
 
     Attributes:
-        updates: what others have changed.
         offered: own writes that are offered again, with new stamps.
         taken: own writes that had got through after all.
         superseded: own writes that are not offered again.
     """
 
-    updates: list[Update]
     offered: list[Update]
     taken: list[tuple[str, Stamp]]
     superseded: list[tuple[str, Entry]]
 
 
 class Absence:
-    """One discarded replica.
+    """The writes that are set aside.
 
     Args:
-        replica: its entries are discarded now.
-        outbox: emptied now.
+        replica: they are taken out of it.
     """
 
-    def __init__(self, replica: Replica, outbox: Outbox) -> None:
+    def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._before = replica.entries
-        self._writes = outbox.drain()
-        replica.clear()
+        self._writes: dict[str, Waiting] = {}
 
-    def discard_again(self, outbox: Outbox) -> None:
-        """The donor died meanwhile, and the next one demands the same."""
-        again = {write[0]: write for write in outbox.drain()}
-        writes = []
-        for key, entry, base in self._writes:  # a later write of a key keeps the place of the first
-            _, latest, _ = again.pop(key, (key, entry, base))
-            writes.append((key, latest, base))
-        self._writes = writes + list(again.values())
-        self._replica.clear()
+    def set_aside(self, writes: list[Waiting]) -> list[Update]:
+        """Takes writes out of the outbox's hands; a later write of a key keeps the place and the
+        base of the first.
 
-    def restore(self, outbox: Outbox) -> None:
-        """Nobody is left to fetch from: what was discarded is all there is."""
-        for key, entry in self._before.items():
-            self._replica.merge(key, entry, trusted=True)
-        for key, entry, base in self._writes:
+        Returns:
+            What changed in the replica.
+        """
+        updates = []
+        for key, entry, base in writes:
+            first = self._writes.get(key)
+            self._writes[key] = Waiting(key, entry, base if first is None else first.base)
+            if self._replica.entries.get(key) is entry:
+                updates.append(self._replica.forget(key))
+        return updates
+
+    def restore(self, outbox: Outbox) -> list[Update]:
+        """Nobody is there to ask: the writes go on as if nothing had been.
+
+        Returns:
+            What changed in the replica.
+        """
+        updates = []
+        for key, entry, base in self._writes.values():
+            update = self._replica.merge(key, entry, trusted=True)
+            if update is not None:
+                updates.append(update)
             if key not in outbox:
                 outbox.add(key, entry, base)
+        return updates
 
     def end(self, outbox: Outbox) -> Return:
-        """The state of the network is here: settles what became of the own writes."""
+        """The state of the network is here: settles what became of the writes."""
         entries = self._replica.entries
         offered, taken, superseded = [], [], []
-        for key, entry, base in self._writes:
+        for key, entry, base in self._writes.values():
             if key in outbox:
                 continue  # written again meanwhile: that one is on its way
             now = entries.get(key)
@@ -80,19 +88,4 @@ class Absence:
                 offered.append(update)
             else:
                 superseded.append((key, entry))
-        return Return(self._changes(outbox), offered, taken, superseded)
-
-    def _changes(self, outbox: Outbox) -> list[Update]:
-        before, entries = self._before, self._replica.entries
-        updates = [
-            Update(key, entry, before.get(key))
-            for key, entry in entries.items()
-            if before.get(key) != entry and key not in outbox  # own writes are no news here
-        ]
-        # Whoever deleted these, nobody knows any more; the stamp is that of what is gone.
-        updates += [
-            Update(key, entry._replace(value=None), entry)
-            for key, entry in before.items()
-            if key not in entries and entry.value is not None
-        ]
-        return updates
+        return Return(offered, taken, superseded)

@@ -31,13 +31,15 @@ class Member(Generic[LinkT]):
         plain: opened by the original's clients, or by a user's own program, with a bare route:
             gets and gives any payload, and no messages of the relay.
         ready: it has the state, and can serve others.
-        donor: the member that it is told to sync with.
+        donor: the member that it is told to sync with, while that counts.
+        asked: the id of the last such member.
         failed: the ids of donors that it could not sync with.
         serving: the members whose donor it is.
         received: how many of its payloads were taken.
     """
 
     __slots__ = (
+        "asked",
         "channel",
         "donor",
         "failed",
@@ -60,6 +62,7 @@ class Member(Generic[LinkT]):
         self.plain = plain
         self.ready = False
         self.donor: Member[LinkT] | None = None
+        self.asked = ""
         self.failed: set[str] = set()
         self.serving: set[Member[LinkT]] = set()
         self.received = 0

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 MAX_AHEAD_MS: Final = 60_000
 """How far ahead of the relay's time a stamp may be and still be taken at once."""
+HEARD_MS: Final = 30_000
+"""How far the local clock is believed to have gone on since the relay last told its time."""
 MAX_COUNTER: Final = 2**53 - 1
 """The greatest integer that a stamp can carry on the wire."""
 
@@ -53,6 +55,20 @@ class HybridClock:
         """The relay's time, as estimated here."""
         return max(0, int(self._wall_ms() + self.offset_ms))
 
+    # A local clock that jumped must not make anything be forgotten, or be taken too early: it would
+    # replace what nobody else may have. So there are two bounds beside the estimate.
+
+    def earliest_ms(self) -> int:
+        """What the relay's time is at least."""
+        return self.now_ms() if self.heard_ms is None else min(self.now_ms(), int(self.heard_ms))
+
+    def latest_ms(self) -> int:
+        """What the relay's time is at most, if it spoke within :data:`HEARD_MS`."""
+        if self.heard_ms is None:
+            return self.now_ms()
+        heard_ms = int(self.heard_ms)
+        return max(heard_ms, min(self.now_ms(), heard_ms + HEARD_MS))
+
     def tick(self, after: Stamp | None = None) -> Stamp:
         """A new stamp, later than all that this clock issued or observed.
 
@@ -78,7 +94,7 @@ class HybridClock:
 
     def is_ahead(self, stamp: Stamp) -> bool:
         """Whether a stamp is so far in the future that its entry has to wait."""
-        return stamp.ms > self._ms and stamp.ms > self.now_ms() + MAX_AHEAD_MS
+        return stamp.ms > self._ms and stamp.ms > self.latest_ms() + MAX_AHEAD_MS
 
     def correct(self, offset_ms: float) -> bool:
         """Sets the offset to the relay's time.

@@ -83,13 +83,17 @@ def entry_hash(key: str, entry: Entry) -> int:
 
 
 def wins(key: str, new: Entry, old: Entry | None) -> bool:
-    """Whether `new` replaces `old`: the later stamp, and at the same stamp the greater hash."""
+    """Whether `new` replaces `old`: the later stamp; at the same stamp a tombstone, or else the
+    greater hash.
+    """
     if old is None:
         return True
     if new.stamp != old.stamp:
         return new.stamp > old.stamp
     if new == old:
         return False
+    if (new.value is None) != (old.value is None):
+        return new.value is None
     first, second = _content(key, new), _content(key, old)
     return (hash52(first), first) > (hash52(second), second)
 

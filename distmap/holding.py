@@ -26,12 +26,13 @@ class Holding:
             nothing was.
     """
 
-    __slots__ = ("_entries", "_per_writer", "fetch_at_ms")
+    __slots__ = ("_entries", "_first_ms", "_per_writer", "fetch_at_ms")
 
     def __init__(self) -> None:
         # One for each key and writer: another writer's, further ahead, must not displace it.
         self._entries: dict[tuple[str, str], Entry] = {}
         self._per_writer: Counter[str] = Counter()
+        self._first_ms: int | None = None  # None also while it is not known
         self.fetch_at_ms: int | None = None
 
     def __len__(self) -> int:
@@ -48,6 +49,7 @@ class Holding:
         if not wins(key, entry, known):
             return False
         self._entries[slot] = entry
+        self._first_ms = None
         if known is None:
             self._per_writer[entry.stamp.writer] += 1
             if self._per_writer[entry.stamp.writer] > MAX_HELD_PER_WRITER:
@@ -64,7 +66,9 @@ class Holding:
 
     def next_ms(self) -> int | None:
         """When the next entry is due, or something is to be fetched; None if never."""
-        times = [entry.stamp.ms - MAX_AHEAD_MS for entry in self._entries.values()]
+        if self._first_ms is None and self._entries:
+            self._first_ms = min(entry.stamp.ms for entry in self._entries.values())
+        times = [] if self._first_ms is None else [self._first_ms - MAX_AHEAD_MS]
         if self.fetch_at_ms is not None:
             times.append(self.fetch_at_ms)
         return min(times, default=None)
@@ -84,6 +88,7 @@ class Holding:
         self.fetch_at_ms = due_ms if self.fetch_at_ms is None else min(due_ms, self.fetch_at_ms)
 
     def _remove(self, slot: tuple[str, str]) -> Entry:
+        self._first_ms = None
         self._per_writer[slot[1]] -= 1
         if not self._per_writer[slot[1]]:
             del self._per_writer[slot[1]]

@@ -13,15 +13,12 @@ from typing import Any, Final, Generic
 import msgspec
 
 from distmap.channel import Channel, LinkT, Member, Outgoing
+from distmap.donors import Donors
 from distmap.errors import RemoteProtocolError
 from distmap.values import NOT_JSON
 
 VERSION: Final = (1, 0)
 """Of the channel protocol: major and minor."""
-MAX_SERVING: Final = 4
-"""Newcomers that one donor serves at a time."""
-MAX_FAILED_DONORS: Final = 3
-"""After so many donors that failed it, a newcomer is told to go on alone."""
 PROMPT_MEMBERS: Final = 64
 """Joins and leaves are told at once in channels up to this size, and gathered in larger ones."""
 MAX_NAMES: Final = 1000
@@ -41,6 +38,7 @@ class Hub(Generic[LinkT]):
     def __init__(self, now_ms: Callable[[], float]) -> None:
         self.channels: dict[str, Channel[LinkT]] = {}
         self._now_ms = now_ms
+        self.donors: Donors[LinkT] = Donors(now_ms, self._tell_donor)
         self._last_id = 0
         self._dirty: dict[Channel[LinkT], None] = {}
         self._changed: dict[Channel[LinkT], None] = {}
@@ -77,7 +75,7 @@ class Hub(Generic[LinkT]):
                 "members": len(channel.members),
             }
             self._tell(member, "welcome", welcome)
-            self._find_donor(member)
+            self.donors.find(member)
         return member
 
     def leave(self, member: Member[LinkT]) -> None:
@@ -86,17 +84,13 @@ class Hub(Generic[LinkT]):
         if member.id not in channel.members:
             return
         channel.remove(member)
-        self._release_donor(member)
-        for newcomer in member.serving:
-            newcomer.donor = None  # it will notice, and ask for another
-        member.serving.clear()
+        self.donors.leave(member)
         if not channel.members:
             del self.channels[channel.name]
             self._dirty.pop(channel, None)
             self._changed.pop(channel, None)
             return
         self._changed[channel] = None
-        self._serve_waiting(channel)
 
     # -- what members send ------------------------------------------------------------------------
 
@@ -123,71 +117,22 @@ class Hub(Generic[LinkT]):
             raise RemoteProtocolError(f"malformed message for the relay: {error}") from None
         match message:
             case ["ready"]:
-                self._release_donor(member)
-                self._make_ready(member)
-                self._serve_waiting(member.channel)
+                self.donors.ready(member)
             case ["sync", None | str()]:
-                if member.donor is not None and member.donor.id == message[1]:
-                    member.failed.add(member.donor.id)
-                self._release_donor(member)
-                self._find_donor(member)
-                self._serve_waiting(member.channel)
+                self.donors.find_another(member, message[1])
             case ["time", int() | float()]:
                 self._tell(member, "time", message[1], self._now_ms())
             case _:
                 raise RemoteProtocolError("a message that the relay does not know")
-
-    # -- donors -----------------------------------------------------------------------------------
-
-    def _find_donor(self, member: Member[LinkT]) -> None:
-        """Gives a newcomer a donor, or tells it that it is alone, or lets it wait."""
-        channel = member.channel
-        tried = member.failed | {member.id}
-        if len(member.failed) >= MAX_FAILED_DONORS or channel.ready.keys() <= tried:
-            self._make_ready(member)
-            self._tell(member, "alone")
-            return
-        for donor in channel.free.values():
-            if donor.id not in tried:
-                self._choose(donor, member)
-                return
-        channel.waiting.setdefault(member.id, member)
-
-    def _choose(self, donor: Member[LinkT], member: Member[LinkT]) -> None:
-        channel = member.channel
-        channel.waiting.pop(member.id, None)
-        channel.free.move_to_end(donor.id)
-        donor.serving.add(member)
-        if len(donor.serving) == MAX_SERVING:
-            del channel.free[donor.id]
-        member.donor = donor
-        self._tell(member, "donor", donor.id)
-
-    def _make_ready(self, member: Member[LinkT]) -> None:
-        channel = member.channel
-        channel.waiting.pop(member.id, None)
-        member.failed.clear()
-        if not member.ready:
-            member.ready = True
-            channel.ready[member.id] = channel.free[member.id] = member
-
-    def _release_donor(self, member: Member[LinkT]) -> None:
-        donor, member.donor = member.donor, None
-        if donor is not None:
-            donor.serving.remove(member)
-            donor.channel.free.setdefault(donor.id, donor)
-
-    def _serve_waiting(self, channel: Channel[LinkT]) -> None:
-        for member in list(channel.waiting.values()):
-            if channel.ready and not channel.free:
-                return
-            self._find_donor(member)
 
     # -- what goes out ----------------------------------------------------------------------------
 
     def tell_client(self, member: Member[LinkT], client: str) -> None:
         """Tells a member that another peer wants a stream to it."""
         self._tell(member, "client", client)
+
+    def _tell_donor(self, member: Member[LinkT], name: str, donor: str) -> None:
+        self._tell(member, name, *([donor] if donor else []))
 
     def _tell(self, member: Member[LinkT], name: str, *details: object) -> None:
         self._controls.append((member, _encode([name, *details])))

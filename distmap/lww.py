@@ -7,12 +7,12 @@ same entries are equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from distmap import values
-from distmap.clock import MAX_AHEAD_MS, HybridClock
+from distmap.clock import HybridClock
 from distmap.entries import Entry, entry_hash, wins
 from distmap.holding import Holding
 from distmap.ranges import RangeTree
@@ -54,6 +54,11 @@ class Replica:
             by who decodes them), or because the floor forbids them.
         floor_ms: tombstones below it may have been collected, here or where this replica was
             synced from: an unknown entry from below it may be one that was deleted.
+        forgot_ms: until when deletes that are forgotten here may have become known to the others; a
+            stamp can be older than that, where the writer was offline.
+        known_ms: until when this replica knows of all deletes; None while it knows of all, and
+            only then it collects tombstones: others may need those that it has.
+        in_touch: it was synced, and hears all news.
     """
 
     def __init__(
@@ -68,17 +73,18 @@ class Replica:
         self.held = Holding()
         self.refused = 0
         self.floor_ms = 0
-        self.clear()
-
-    def clear(self) -> None:
-        """Forgets all entries that are not held."""
+        self.forgot_ms = 0
+        self.known_ms: int | None = None
+        self.in_touch = True
         self.entries: dict[str, Entry] = {}
         self.live = 0
         self._tree = RangeTree()
         # Keys whose entry the tree has not seen yet: hashing is put off until somebody compares.
         self._stale: set[str] = set()
-        # The tombstones, and a heap of them, oldest first; what was overwritten may still be in it.
+        # When each tombstone became known, and a heap of the tombstones by their stamps; what was
+        # overwritten may still be in it.
         self._tombstones: dict[str, int] = {}
+        self._joined_ms = 0
         self._oldest: list[tuple[int, str]] = []
 
     # -- this replica's own writes ----------------------------------------------------------------
@@ -114,14 +120,18 @@ class Replica:
 
     # -- what comes from others -------------------------------------------------------------------
 
-    def merge(self, key: str, entry: Entry, *, trusted: bool = False) -> Update | None:
+    def merge(
+        self, key: str, entry: Entry, *, trusted: bool = False, cautious: bool = False
+    ) -> Update | None:
         """Takes an entry; None if it lost, was known, is held until its time, or is refused.
 
         Args:
             key: its key.
             entry: the entry.
-            trusted: it is from who knows of all deletes that were forgotten here: an old entry that
-                is unknown here was not deleted.
+            trusted: it is from who knows of all deletes that were forgotten here
+                (:meth:`trusts`): an old entry that is unknown here was not deleted.
+            cautious: this replica knows of no deletes yet, so it takes no old entry that is unknown
+                here: if it was not deleted, the donor has it.
         """
         old = self.entries.get(key)
         if old is not None and not wins(key, entry, old):
@@ -129,11 +139,25 @@ class Replica:
         if self.clock.is_ahead(entry.stamp):
             self.held.add(key, entry)
             return None
-        if old is None and entry.stamp.ms < self.floor_ms and not (trusted and entry.value):
-            self.refused += entry.value is not None
-            return None
+        if old is None and not (trusted and entry.value):
+            floor_ms = self.floor_ms
+            if cautious and entry.value:
+                floor_ms = max(floor_ms, self.clock.latest_ms() - self.retention_ms)
+            if entry.stamp.ms < floor_ms:
+                self.refused += entry.value is not None
+                return None
         self.clock.observe(entry.stamp)
         return self._place(key, entry, old)
+
+    def trusts(self, known_ms: int | None) -> bool:
+        """Whether somebody who knows of the deletes until then knows of those forgotten here."""
+        return known_ms is None or known_ms > self.forgot_ms
+
+    def forbids(self, key: str, entry: Entry) -> bool:
+        """Whether an entry may be one that was deleted, and the delete forgotten."""
+        return (
+            entry.value is not None and entry.stamp.ms < self.floor_ms and key not in self.entries
+        )
 
     def release(self) -> list[Update]:
         """Takes the held entries whose time has come."""
@@ -143,7 +167,15 @@ class Replica:
     def release_in_ms(self) -> int | None:
         """How long until :meth:`release` has something to do; None if nothing is held."""
         first = self.held.next_ms()
-        return None if first is None else max(0, first - self.clock.now_ms())
+        return None if first is None else max(0, first - self.clock.latest_ms())
+
+    def observe_again(self) -> None:
+        """After the clock was set back: what is written from now on is still later than all that
+        is here and not from the future.
+        """
+        for entry in self.entries.values():
+            if not self.clock.is_ahead(entry.stamp):
+                self.clock.observe(entry.stamp)
 
     def hold_again(self) -> list[tuple[str, Entry]]:
         """After the clock was found to be wrong: holds what it had let in from the future.
@@ -157,30 +189,51 @@ class Replica:
             self.held.add(key, entry)
         return ahead
 
+    def forget(self, key: str) -> Update:
+        """Takes an entry out, as if it had never been here."""
+        entry = self.entries[key]
+        self._remove(key)
+        return Update(key, entry._replace(value=None), entry)
+
     def rewrite(self, key: str, value: bytes | None) -> Update:
         """Writes a value, or a tombstone, of which the canonical text is known."""
         return self._write(key, value)
 
     # -- tombstones -------------------------------------------------------------------------------
 
-    def _certain_ms(self) -> int:
-        """The time for what cannot be undone: a local clock that jumped must not forget deletes."""
-        now_ms, heard_ms = self.clock.now_ms(), self.clock.heard_ms
-        return now_ms if heard_ms is None else min(now_ms, int(heard_ms) + MAX_AHEAD_MS)
-
     def collect(self, most: int) -> bool:
         """Forgets up to `most` tombstones older than the retention; True if no more are."""
+        if self.known_ms is not None or not self.in_touch:
+            return True
         step = max(1, self.retention_ms // RETENTION_STEPS)
-        until_ms = (self._certain_ms() - self.retention_ms) // step * step
+        until_ms = (self.clock.latest_ms() - self.retention_ms) // step * step
         while self._oldest and self._oldest[0][0] < until_ms:
             if not most:
                 return False
             most -= 1
             ms, key = heappop(self._oldest)
-            if self._tombstones.get(key) == ms:
-                self._remove(key)
+            if key in self._tombstones and self.entries[key].stamp.ms == ms:
                 self.floor_ms = max(self.floor_ms, ms + 1)
+                self.forgot_ms = max(self.forgot_ms, self._joined_ms, self._tombstones[key])
+                self._remove(key)
         return True
+
+    def adopt_floor(self, floor_ms: int) -> None:
+        """Takes over the floor of a donor, as far as it can be true."""
+        floor_ms = min(floor_ms, self.clock.latest_ms() - self.retention_ms)
+        if floor_ms > self.floor_ms:
+            self.floor_ms = floor_ms
+            self.forgot_ms = max(self.forgot_ms, self.clock.latest_ms())
+
+    def arrived(self, keys: Iterable[str]) -> None:
+        """What is at these keys is known to the others from now on."""
+        for key in keys:
+            if key in self._tombstones:
+                self._tombstones[key] = self.clock.latest_ms()
+
+    def joined(self) -> None:
+        """What is here is known to the others from now on."""
+        self._joined_ms = self.clock.latest_ms()
 
     # -- comparing --------------------------------------------------------------------------------
 
@@ -223,10 +276,10 @@ class Replica:
         self._stale.add(key)
         self._count(old, entry)
         if entry.value is None:
-            self._tombstones[key] = entry.stamp.ms
+            self._tombstones[key] = self.clock.latest_ms()
             heappush(self._oldest, (entry.stamp.ms, key))
             if len(self._oldest) > 2 * len(self._tombstones) + 1000:
-                self._oldest = sorted((ms, key) for key, ms in self._tombstones.items())
+                self._oldest = sorted((self.entries[k].stamp.ms, k) for k in self._tombstones)
         elif old is not None:
             self._tombstones.pop(key, None)
         return Update(key, entry, old)

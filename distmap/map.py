@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, Final
 
@@ -72,7 +73,7 @@ class DistributedMap(MutableMapping[str, Any]):
         self._synced: str | None = None
         self._status = Status(CONNECTING)
         # By key, the Deferreds of writes that the relay has not taken, oldest first.
-        self._writes: dict[str, list[tuple[Stamp, Awaitable[bool]]]] = {}
+        self._writes: dict[str, deque[tuple[Stamp, Awaitable[bool]]]] = {}
         random = connection.random
         writer = "".join(_WRITER_DIGITS[int(random() * 62)] for _ in range(_WRITER_LENGTH))
         clock = HybridClock(lambda: connection.reactor.seconds() * 1000, writer)
@@ -148,7 +149,7 @@ class DistributedMap(MutableMapping[str, Any]):
     def _write(self, update: Update, result: Any) -> Awaitable[Any]:
         deferred: Awaitable[Any] = Awaitable()
         deferred.addCallback(lambda _: result)
-        self._writes.setdefault(update.key, []).append((update.entry.stamp, deferred))
+        self._writes.setdefault(update.key, deque()).append((update.entry.stamp, deferred))
         self._wrote(update)
         return deferred
 
@@ -235,8 +236,7 @@ class DistributedMap(MutableMapping[str, Any]):
         if self._synced is None:
             return
         events = self._events
-        tells_change, tells_set = events.has("change"), events.has("set")
-        tells_delete = events.has("delete")
+        tells_change, tells_set, tells_delete = map(events.has, ("change", "set", "delete"))
         if not (tells_change or tells_set or tells_delete):
             return
         for update in updates:
@@ -255,14 +255,14 @@ class DistributedMap(MutableMapping[str, Any]):
         for key, stamp in writes:
             waiting = self._writes.get(key)
             while waiting and waiting[0][0] <= stamp:
-                waiting.pop(0)[1].callback(True)
+                waiting.popleft()[1].callback(True)
             if waiting is not None and not waiting:
                 self._writes.pop(key, None)
 
     def restamped(self, updates: list[Update]) -> None:
         for key, entry, _ in updates:
             if key in self._writes:
-                self._writes[key] = [(entry.stamp, d) for _, d in self._writes[key]]
+                self._writes[key] = deque((entry.stamp, d) for _, d in self._writes[key])
 
     def superseded(self, writes: list[tuple[str, Entry]]) -> None:
         for key, entry in writes:

@@ -19,6 +19,21 @@ WINDOW_BYTES: Final = 1024 * 1024
 """What may be on its way to the relay without an acknowledgement."""
 
 
+class Waiting(NamedTuple):
+    """A write that waits.
+
+    Attributes:
+        key: its key.
+        entry: what was written.
+        base: the stamp of what it replaced, or of what the first of several writes of the key that
+            wait replaced; None if there was nothing.
+    """
+
+    key: str
+    entry: Entry
+    base: Stamp | None
+
+
 class _Sent(NamedTuple):
     number: int
     size: int
@@ -68,12 +83,21 @@ class Outbox:
         for key, entry in writes:
             self.add(key, entry)
 
-    def drain(self) -> list[tuple[str, Entry, Stamp | None]]:
-        """Empties the outbox; each write comes with the stamp of what it replaced."""
-        writes = [(key, entry, self._base[key]) for key, entry in self._waiting.items()]
-        for each in (self._waiting, self._base, self._unsent, self._queue):
-            each.clear()
+    def take(self, below_ms: int | None = None) -> list[Waiting]:
+        """Takes writes out: all, or those that nobody has seen and whose stamp is below a time."""
+        if below_ms is None:
+            keys = list(self._waiting)
+        else:
+            keys = [key for key in self.unsent if self._waiting[key].stamp.ms < below_ms]
+        writes = [Waiting(key, self._waiting.pop(key), self._base.pop(key)) for key in keys]
+        gone = set(keys)
+        self._unsent -= gone
+        self._queue = deque(item for item in self._queue if item[0] not in gone)
         return writes
+
+    def is_older(self, ms: int) -> bool:
+        """Whether a write that nobody has seen has a stamp below a time."""
+        return any(self._waiting[key].stamp.ms < ms for key in self._unsent)
 
     def go_online(self) -> None:
         """A new stream is open to the relay: all that waits is to be sent."""

@@ -11,21 +11,18 @@ import msgspec
 from msgspec import Raw
 
 from distmap.absence import Absence
-from distmap.entries import Entry, encode_entry
+from distmap.entries import encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
-from distmap.offset import OffsetEstimator
 from distmap.outbox import Outbox, encode_messages
 from distmap.port import Port
 from distmap.sync import Newcomer, merge_all
+from distmap.timekeeping import Timekeeper
 from distmap.values import NOT_JSON
 
 BY_PEER: Final = "peer"
 ALONE: Final = "alone"
-
-SUSPICIOUS_MS: Final = 10_000
-"""If an acknowledgement names a time so far from the estimated one, the relay is asked."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,30 +60,28 @@ class Peer:
         self.outbox = Outbox()
         self.id = ""
         self.peers = 0
+        self.time = Timekeeper(replica, self.outbox, port, now_ms)
         self._port = port
-        self._now_ms = now_ms
-        self._opened_ms = 0.0
         self._open = self._online = False
-        self._offset = OffsetEstimator()
-        self._asked_time = False
         self._absence: Absence | None = None
-        # When this replica was last in touch with the network, by the relay's time.
-        self._synced_ms: int | None = None
-        self.in_touch = False
+        self._was_in_touch = False
+        # Since when this replica is ready with what it had before a long absence.
+        self._returned_ms: int | None = None
+        replica.in_touch = False
 
     # -- the channel's stream ---------------------------------------------------------------------
 
     def opened(self) -> None:
         """The stream was opened; nothing is sent before the relay's welcome."""
         self._open = True
-        self._opened_ms = self._now_ms()
-        self._offset.forget()
+        self.time.opened()
 
     def lost(self) -> None:
         """The stream, or the connection, is gone."""
-        if self.in_touch:
-            self._synced_ms = self.replica.clock.now_ms()
-        self._open = self._online = self.in_touch = self._asked_time = False
+        if self.replica.known_ms is None and self.id:
+            self.replica.known_ms = self.replica.clock.earliest_ms() if self.replica.in_touch else 0
+        self._open = self._online = self.replica.in_touch = False
+        self.time.lost()
         self.outbox.go_offline()
         self._set_peers(0)
 
@@ -111,19 +106,22 @@ class Peer:
                 case ["members", int(members), *_]:
                     self._set_peers(members - 1)
                 case ["ack", int(number), int(time_ms) | float(time_ms)]:
-                    self._port.taken(self.outbox.acknowledge(number))
+                    taken = self.outbox.acknowledge(number)
+                    self.replica.arrived(key for key, _ in taken)
+                    self._port.taken(taken)
                     self.send_writes()
-                    if abs(self.replica.clock.now_ms() - time_ms) > SUSPICIOUS_MS:
-                        self.ask_time()
+                    self.time.acknowledged(time_ms)
                 case ["donor", str(donor)]:
+                    if not self._was_in_touch:
+                        self.replica.known_ms = 0
                     self._port.begin_sync(donor)
                 case ["alone"]:
                     self._become_ready(ALONE)
                 case ["client", str(client)]:
                     self._port.serve(client)
                 case ["time", int(sent_ms) | float(sent_ms), int(time_ms) | float(time_ms)]:
-                    self._asked_time = False
-                    self._set_offset(sent_ms, time_ms)
+                    self.time.answered(sent_ms, time_ms)
+                    self.release()
                 case _:
                     pass  # of a newer relay
         except NOT_JSON as error:
@@ -133,58 +131,28 @@ class Peer:
         if welcome.version[0] != VERSION[0]:
             raise RemoteProtocolError(f"the relay speaks version {welcome.version[0]}")
         self.id = welcome.peer
-        self._set_offset(self._opened_ms, welcome.time_ms)
+        self.time.welcomed(welcome.time_ms)
+        self.release()
         if not self._open:
             return  # a handler of what was released has left the map
-        self._online = True
-        if not self._was_away_long():
+        self._online = self.time.online = True
+        if not self._has_to_ask():
             self.outbox.go_online()
             self.send_writes()
         self._set_peers(welcome.members - 1)
 
-    def _was_away_long(self) -> bool:
-        """Whether tombstones may be forgotten that this replica has not seen: its writes then wait
-        until it knows what became of their keys.
+    def _has_to_ask(self) -> bool:
+        """Whether tombstones may be forgotten that this replica has not seen, or that are later
+        than its writes: they then wait until it knows what became of their keys.
         """
-        if self._synced_ms is None:
-            return self._absence is not None
-        return self.replica.clock.now_ms() - self._synced_ms > self.replica.retention_ms
+        if self._absence is not None or (self._was_in_touch and self._was_away_long()):
+            return True
+        oldest_ms = self.replica.clock.earliest_ms() - self.replica.retention_ms
+        return self.outbox.is_older(oldest_ms)
 
-    def _set_offset(self, sent_ms: float, time_ms: float) -> None:
-        """Learns the relay's time; what a wrong clock has done here is put right."""
-        self.replica.clock.heard_ms = time_ms
-        offset_ms = self._offset.add(sent_ms, self._now_ms(), time_ms)
-        if offset_ms is None:
-            return
-        if self.replica.clock.correct(offset_ms):
-            # It was far ahead. What nobody has seen is stamped anew; what was sent, others hold
-            # back until its time: so does this peer, and writes it once more with a good stamp.
-            own = [key for key in self.outbox.unsent if self._is_own(key)]
-            updates = self.replica.restamp(own)
-            self.outbox.replace([(key, entry) for key, entry, _ in updates])
-            self._port.restamped(updates)
-            ahead = self.replica.hold_again()
-            mine = [item for item in ahead if item[1].stamp.writer == self.replica.clock.writer]
-            for key, entry in mine:
-                self._rewrite(key, entry)
-            if ahead and self._online:
-                self._port.send(_encode(["sync", None]))
-        self.release()
-
-    def _rewrite(self, key: str, entry: Entry) -> None:
-        update = self.replica.rewrite(key, entry.value)
-        self.wrote(update)
-        self._port.restamped([update])
-
-    def ask_time(self) -> None:
-        """Asks the relay for its time, unless the question is on its way."""
-        if self._online and not self._asked_time:
-            self._asked_time = True
-            self._port.send(_encode(["time", self._now_ms()]))
-
-    def _is_own(self, key: str) -> bool:
-        # Another peer, whose clock is as wrong, may have overwritten it.
-        return self.replica.entries[key].stamp.writer == self.replica.clock.writer
+    def _was_away_long(self) -> bool:
+        known_ms, retention_ms = self.replica.known_ms, self.replica.retention_ms
+        return known_ms is not None and self.replica.clock.latest_ms() - known_ms > retention_ms
 
     def _receive_entries(self, text: bytes) -> None:
         try:
@@ -202,13 +170,13 @@ class Peer:
 
     def _take(self, texts: list[Raw]) -> None:
         held = len(self.replica.held)
-        self.updated(merge_all(self.replica, texts))
+        self.updated(merge_all(self.replica, texts, cautious=not self.replica.in_touch))
         if len(self.replica.held) > held:
-            self.ask_time()  # before it is believed that the others are ahead, and not this behind
+            self.time.ask()  # before it is believed that the others are ahead, and not this behind
 
     def updated(self, updates: list[Update]) -> None:
-        """Others' entries took their place; while the state is fetched afresh, nobody is told."""
-        if updates and self._absence is None:
+        """Others' entries took their place."""
+        if updates:
             self._port.updated(updates)
 
     def _set_peers(self, peers: int) -> None:
@@ -232,39 +200,63 @@ class Peer:
 
     def synced(self) -> None:
         """The conversation with the donor is at its end."""
+        self.replica.joined()
         self._port.send(_encode(["ready"]))
         self._become_ready(BY_PEER)
-        self._broadcast([encode_entry(key, entry) for key, entry in self.replica.held])
 
     def begin(self) -> Newcomer:
         """A conversation with a donor."""
-        return Newcomer(self.replica, None if self.in_touch else self._synced_ms)
+        return Newcomer(self.replica, self._met)
 
-    def discard(self) -> Newcomer:
-        """The donor has forgotten what this replica has not seen: begins again with nothing."""
-        if self._absence is None:
-            self._absence = Absence(self.replica, self.outbox)
-        else:
-            self._absence.discard_again(self.outbox)
-        self._synced_ms = None
-        return Newcomer(self.replica)
+    def _met(self, floor_ms: int, outdated: bool) -> None:
+        """A donor told its floor: what may undo deletes that it has forgotten is set aside."""
+        if self.replica.in_touch:
+            return  # a repair
+        writes = self.outbox.take(None if outdated and self._was_in_touch else floor_ms)
+        if writes:
+            if self._absence is None:
+                self._absence = Absence(self.replica)
+            self.updated(self._absence.set_aside(writes))
 
     def _become_ready(self, how: str) -> None:
-        self.in_touch = True
+        self.replica.in_touch = self._was_in_touch = True
         if not self.outbox.is_online:
             self.outbox.go_online()
-        absence, self._absence = self._absence, None
-        if absence is not None and how == ALONE and not self.peers:
-            absence.restore(self.outbox)
-        elif absence is not None:
-            end = absence.end(self.outbox)
-            self._port.restamped(end.offered)
-            self._port.taken(end.taken)
-            self._port.superseded(end.superseded)
-            self._port.updated(end.updates)
+        self._returned_ms = None
+        if how == BY_PEER or not self.peers:
+            self._returned_ms = self.replica.clock.latest_ms()
+        self._settle()
+        self._end_absence(how)
         if self._open:  # no handler has left the map meanwhile
             self.send_writes()
             self._port.became_ready(how)
+
+    def _end_absence(self, how: str) -> None:
+        absence, self._absence = self._absence, None
+        if absence is None:
+            return
+        if how == ALONE:
+            self.updated(absence.restore(self.outbox))
+            return
+        end = absence.end(self.outbox)
+        self._port.restamped(end.offered)
+        self.updated(end.offered)
+        self._port.taken(end.taken)
+        self._port.superseded(end.superseded)
+
+    def look_up(self) -> None:
+        """Now and then, while ready: asks for the time, and settles what an absence left."""
+        self.time.ask()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Decides whether this replica knows of all deletes: it was not away for long, or whoever
+        knew better would by now have been away for as long.
+        """
+        replica, returned_ms = self.replica, self._returned_ms
+        since_ms = None if returned_ms is None else replica.clock.earliest_ms() - returned_ms
+        if not self._was_away_long() or (since_ms or 0) > replica.retention_ms:
+            replica.known_ms = self._returned_ms = None
 
     def sync_failed(self, donor: str) -> None:
         """The donor died, stalled or broke the protocol: asks the relay for another."""
@@ -282,9 +274,10 @@ class Peer:
     def learned(self, updates: list[Update]) -> None:
         """A newcomer brought entries: they are news to the others too."""
         self.updated(updates)
-        self._broadcast([encode_entry(update.key, update.entry) for update in updates])
+        self.tell_all([encode_entry(update.key, update.entry) for update in updates])
 
-    def _broadcast(self, texts: list[bytes]) -> None:
+    def tell_all(self, texts: list[bytes]) -> None:
+        """Passes entries on to the others, whoever wrote them."""
         for message in encode_messages(texts):
             if self._online:
                 self.outbox.count_other()
@@ -295,5 +288,5 @@ class Peer:
     def release(self) -> None:
         """Takes the entries from the future whose time has come."""
         self.updated(self.replica.release())
-        if self._online and self.replica.held.take_fetch(self.replica.clock.now_ms()):
+        if self._online and self.replica.held.take_fetch(self.replica.clock.latest_ms()):
             self._port.send(_encode(["sync", None]))

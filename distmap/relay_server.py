@@ -20,6 +20,8 @@ SERVICE_RESTART: Final = 1012
 GOING_DOWN: Final = "the relay is going down"
 MEMBERSHIP_SECONDS: Final = 0.1
 """How often joins and leaves of a large channel are told."""
+DONORS_SECONDS: Final = 5.0
+"""How often newcomers that take long give up their places with donors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class RelayServer:
         self._prepare = prepare
         self._flush_call: IDelayedCall | None = None
         self._membership_call: IDelayedCall | None = None
+        self._donors_call: IDelayedCall | None = None
         self._empty = Waiters()
         self._stopping = False
 
@@ -122,10 +125,10 @@ class RelayServer:
             connection.socket.abort()
 
     def _cancel_calls(self) -> None:
-        for call in (self._flush_call, self._membership_call):
+        for call in (self._flush_call, self._membership_call, self._donors_call):
             if call is not None and call.active():
                 call.cancel()
-        self._flush_call = self._membership_call = None
+        self._flush_call = self._membership_call = self._donors_call = None
 
     # -- the end of a turn ------------------------------------------------------------------------
 
@@ -135,10 +138,24 @@ class RelayServer:
             self._flush_call = self.reactor.callLater(0, self._flush)
 
     def _flush(self) -> None:
+        if self._flush_call is not None and self._flush_call.active():
+            self._flush_call.cancel()
         self._flush_call = None
         self._send(self.core.flush())
         if self.core.hub.membership_waits and self._membership_call is None:
             self._membership_call = self.reactor.callLater(MEMBERSHIP_SECONDS, self._tell)
+        if self.core.hub.donors.busy == (self._donors_call is not None):
+            return
+        if self._donors_call is None:
+            self._donors_call = self.reactor.callLater(DONORS_SECONDS, self._free_donors)
+        else:
+            self._donors_call.cancel()
+            self._donors_call = None
+
+    def _free_donors(self) -> None:
+        self._donors_call = None
+        self.core.hub.donors.expire()
+        self._flush()
 
     def _tell(self) -> None:
         self._membership_call = None

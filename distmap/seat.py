@@ -16,7 +16,7 @@ from distmap.hub import VERSION
 from distmap.lww import Replica, Update
 from distmap.peer import Peer
 from distmap.session import Session
-from distmap.states import MuxStream
+from distmap.states import MuxStream, State
 from distmap.syncs import Syncs
 from distmap.watching import Watching
 
@@ -193,7 +193,9 @@ class Seat:
     # -- what the peer asks for: see distmap.peer.Port --------------------------------------------
 
     def send(self, payload: bytes) -> None:
-        if self._session is not None and self._stream is not None:
+        # The relay may have closed it in the message that is handled just now.
+        gone = self._stream is None or self._stream.state is State.CLOSED
+        if self._session is not None and self._stream is not None and not gone:
             self._session.send(self._stream, payload)
 
     def updated(self, updates: list[Update]) -> None:
@@ -244,10 +246,14 @@ class Seat:
 
     def _schedule_release(self) -> None:
         wait_ms = self.replica.release_in_ms()
-        if wait_ms is not None and self._release_call is None and not self._closed:
-            # A wrong clock could ask for years; look again once an hour at most.
-            seconds = min(wait_ms / 1000 + 0.001, 3600.0)
+        if wait_ms is None or self._closed:
+            return
+        # A wrong clock could ask for years; look again once an hour at most.
+        seconds = min(wait_ms / 1000 + 0.001, 3600.0)
+        if self._release_call is None:
             self._release_call = self._reactor.callLater(seconds, self._release)
+        else:
+            self._release_call.reset(seconds)
 
     def _release(self) -> None:
         self._release_call = None

@@ -21,7 +21,17 @@ from distmap.entries import HASH_DIGITS, Entry
 from distmap.errors import RemoteProtocolError
 from distmap.lww import Replica, Update
 from distmap.ranges import DIGITS
-from distmap.sync_donor import Donor, Reply, cut, encode_hello, merge_all
+from distmap.sync_donor import (
+    Burials,
+    Donor,
+    Reply,
+    cut,
+    encode_hello,
+    held_texts,
+    hold_all,
+    latest_known_ms,
+    merge_all,
+)
 
 __all__ = ["Donor", "Newcomer", "merge_all"]
 
@@ -47,28 +57,29 @@ class Newcomer:
 
     Args:
         replica: what it takes into and gives from.
-        synced_ms: when the replica was last in touch with the network; None if it never was.
+        met: is called with the donor's floor, and whether it has forgotten deletes that the replica
+            may not know of, before anything is compared.
 
     Attributes:
         blank: it began with nothing, so it compares nothing: the sums of what comes are made later.
         done: the conversation is at its end.
-        outdated: it cannot go on: the donor may have collected tombstones that this replica has
-            not seen, so what it has from others may be what they have deleted since.
         repaired: how many entries one side lacked, but for those that may have been on their way.
     """
 
-    def __init__(self, replica: Replica, synced_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        met: Callable[[int, bool], None] = lambda floor_ms, outdated: None,
+    ) -> None:
         self.blank = not replica.entries
         self.done = False
-        self.outdated = False
         self.repaired = 0
         self._replica = replica
         self._fresh_ms = replica.clock.now_ms() - FRESH_MS
-        self._synced_ms = synced_ms
-        self._floor_ms = 0
+        self._met = met
+        self._hello: wire.Hello | None = None
         self._budget = 0
         self._handlers: dict[int, Callable[[wire.Answer], list[Update]]] = {}
-        self._greeted = False
         self._finishing = False
         self._next_id = 0
         # What is still to do: ranges to divide, ranges to compare and how many entries are there,
@@ -78,6 +89,7 @@ class Newcomer:
         self._begun: list[tuple[list[str], str]] = []
         self._to_give: list[str] = []
         self._to_push: deque[str] = deque()
+        self._burials = Burials()
 
     def start(self) -> list[bytes]:
         """The first message."""
@@ -98,30 +110,36 @@ class Newcomer:
         if isinstance(answer, wire.Hello):
             self._receive_hello(answer)
         elif isinstance(answer, wire.Done):
-            if not self._finishing:
-                raise RemoteProtocolError("the donor was done too early")
-            self.done = True
-            self._replica.floor_ms = max(self._replica.floor_ms, self._floor_ms)
-            return [], merge_all(self._replica, answer.held)
+            return [], self._receive_done(answer)
         else:
             handler = self._handlers.pop(answer.id, None)
             if handler is None:
                 raise RemoteProtocolError("an answer to no question")
             updates = handler(answer)
-        return [] if self.outdated else self._ask(), updates
+        return self._ask(), updates
 
     def _receive_hello(self, hello: wire.Hello) -> None:
         wire.check_version(hello.version)
-        if self._greeted:
+        if self._hello is not None:
             raise RemoteProtocolError("a second hello")
-        self._greeted = True
-        if self._synced_ms is not None and hello.floor_ms > self._synced_ms:
-            self.outdated = True
-            return
-        self._floor_ms = hello.floor_ms
+        self._hello = hello
+        replica = self._replica
+        outdated = replica.known_ms is not None and hello.floor_ms > replica.known_ms
+        self._met(hello.floor_ms, outdated)
+        if not outdated:
+            replica.adopt_floor(hello.floor_ms)
         self._budget = 2 * hello.count + SLACK
         mine = (0, 0) if self.blank else self._replica.digest()
         self._judge("", mine, (hello.count, hello.sum), SPLIT_ABOVE)
+
+    def _receive_done(self, done: wire.Done) -> list[Update]:
+        if not self._finishing or self._hello is None:
+            raise RemoteProtocolError("the donor was done too early")
+        self.done = True
+        replica, hello = self._replica, self._hello
+        replica.adopt_floor(hello.floor_ms)
+        replica.known_ms = latest_known_ms(replica.known_ms, hello.known_ms)
+        return hold_all(replica, done.held)[0]
 
     def _judge(
         self, prefix: str, mine: tuple[int, int], theirs: tuple[int, int], most: int
@@ -151,12 +169,13 @@ class Newcomer:
             out.append(wire.encode(request))
         if not (self._handlers or self._finishing):
             self._finishing = True
-            out.append(wire.encode(wire.Done()))
+            held = wire.raw_list(held_texts(self._replica))
+            out.append(wire.encode(wire.Done(held)))
         return out
 
     def _next_request(self) -> wire.Request | None:
         # Dividing comes last, and deepest ranges first: that bounds how much is still to do.
-        if self._to_push or self._to_give:
+        if self._to_push or self._to_give or self._burials:
             return self._push()
         if self._begun:
             return self._compare(*self._begun.pop())
@@ -229,7 +248,8 @@ class Newcomer:
         self._budget -= len(answer.entries)
         if self._budget < 0:
             raise RemoteProtocolError("many more entries than the donor said it has")
-        updates = merge_all(self._replica, answer.entries, trusted=True)
+        trusted = self._hello is not None and self._replica.trusts(self._hello.known_ms)
+        updates = merge_all(self._replica, answer.entries, trusted=trusted, burials=self._burials)
         self.repaired += sum(update.entry.stamp.ms < self._fresh_ms for update in updates)
         # What the donor lacks is its to have, unless what it sent has just replaced that.
         replaced = {update.key for update in updates}
@@ -243,9 +263,15 @@ class Newcomer:
 
     def _push(self) -> wire.Request:
         texts = cut(self._take_pushed())
-        return wire.Push(self._expect(_receive_taken), wire.raw_list(texts))
+        return wire.Push(self._expect(self._receive_taken), wire.raw_list(texts))
+
+    def _receive_taken(self, answer: wire.Answer) -> list[Update]:
+        if not isinstance(answer, wire.Taken):
+            raise RemoteProtocolError("entries were pushed, and not taken")
+        return merge_all(self._replica, answer.buried)
 
     def _take_pushed(self) -> Iterator[tuple[str, Entry]]:
+        yield from self._burials.take()
         while self._to_push or self._to_give:
             if not self._to_push:
                 self._give(self._to_give.pop())
@@ -263,9 +289,3 @@ class Newcomer:
             self._to_give += [prefix + digit for digit in DIGITS]
         else:
             self._to_push += tree.keys(prefix)
-
-
-def _receive_taken(answer: wire.Answer) -> list[Update]:
-    if not isinstance(answer, wire.Taken):
-        raise RemoteProtocolError("entries were pushed, and not taken")
-    return []

@@ -6,6 +6,7 @@ donor. See :mod:`distmap.sync` for the conversation.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
 from typing import TypeAlias
@@ -22,10 +23,41 @@ Reply: TypeAlias = tuple[list[bytes], list[Update]]
 """Messages to send, and what changed in the replica."""
 
 
-def merge_all(replica: Replica, texts: Iterable[Raw], *, trusted: bool = False) -> list[Update]:
+class Burials:
+    """Tombstones for entries that another peer has and that were deleted long ago."""
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[str, Entry]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, key: str, entry: Entry) -> None:
+        """Of the same stamp: it is forgotten wherever the delete is."""
+        self._entries.append((key, Entry(entry.stamp, None)))
+
+    def take(self) -> Iterator[tuple[str, Entry]]:
+        """Hands them out."""
+        while self._entries:
+            yield self._entries.popleft()
+
+
+def merge_all(
+    replica: Replica,
+    texts: Iterable[Raw],
+    *,
+    trusted: bool = False,
+    cautious: bool = False,
+    burials: Burials | None = None,
+) -> list[Update]:
     """Merges entries from another peer; one that no map can hold is left out, the rest is taken.
 
-    `trusted` is that of :meth:`Replica.merge`.
+    Args:
+        replica: takes them.
+        texts: the entries.
+        trusted: that of :meth:`Replica.merge`.
+        cautious: that of :meth:`Replica.merge`.
+        burials: takes what the floor forbids.
     """
     updates = []
     for text in texts:
@@ -34,9 +66,11 @@ def merge_all(replica: Replica, texts: Iterable[Raw], *, trusted: bool = False) 
         except RemoteProtocolError:
             replica.refused += 1
             continue
-        update = replica.merge(key, entry, trusted=trusted)
+        update = replica.merge(key, entry, trusted=trusted, cautious=cautious)
         if update is not None:
             updates.append(update)
+        elif burials is not None and not trusted and replica.forbids(key, entry):
+            burials.add(key, entry)
     return updates
 
 
@@ -45,13 +79,19 @@ class Donor:
 
     Args:
         replica: what it gives from and takes into.
+
+    Attributes:
+        done: the conversation is at its end.
+        news: entries from the future that the newcomer brought at the end: for the others too.
     """
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self.greeted = False
-        self._trusted = False
         self.done = False
+        self.news: list[bytes] = []
+        self._floor_ms = 0
+        self._known_ms: int | None = None
 
     def receive(self, text: bytes | Raw) -> Reply:
         """Answers a message of the newcomer.
@@ -67,26 +107,36 @@ class Donor:
         if isinstance(request, wire.Hello):
             wire.check_version(request.version)
             self.greeted = True
-            # It has forgotten at least the same tombstones: what it has was not deleted.
-            self._trusted = request.floor_ms >= self._replica.floor_ms
+            self._floor_ms, self._known_ms = request.floor_ms, request.known_ms
             return [encode_hello(self._replica)], []
         if not self.greeted:
             raise RemoteProtocolError("a sync begins with hello")
         if isinstance(request, wire.Push):
-            updates = merge_all(self._replica, request.entries, trusted=self._trusted)
-            return [wire.encode(wire.Taken(request.id))], updates
+            burials = Burials()
+            trusted = self._replica.trusts(self._known_ms)  # the floor may have risen meanwhile
+            updates = merge_all(self._replica, request.entries, trusted=trusted, burials=burials)
+            buried = [encode_entry(key, entry) for key, entry in burials.take()]
+            return [wire.encode(wire.Taken(request.id, wire.raw_list(buried)))], updates
+        if isinstance(request, wire.Done):
+            return self._finish(request)
         return [wire.encode(self._answer(request))], []
 
-    def _answer(self, request: wire.AskSums | wire.AskEntries | wire.Done) -> wire.Answer:
+    def _finish(self, request: wire.Done) -> Reply:
+        self.done = True
+        replica = self._replica
+        replica.adopt_floor(self._floor_ms)
+        if replica.known_ms is not None:  # it knows now what the newcomer knows
+            replica.known_ms = latest_known_ms(replica.known_ms, self._known_ms)
+        held = held_texts(replica)
+        updates, self.news = hold_all(replica, request.held)
+        return [wire.encode(wire.Done(wire.raw_list(held)))], updates
+
+    def _answer(self, request: wire.AskSums | wire.AskEntries) -> wire.Answer:
         replica = self._replica
         if isinstance(request, wire.AskSums):
             parts = [replica.tree.children(prefix) for prefix in request.prefixes]
             return wire.Sums(request.id, [[n for pair in part for n in pair] for part in parts])
-        if isinstance(request, wire.AskEntries):
-            return self._entries(request)
-        self.done = True
-        held = sorted(replica.held, key=lambda item: item[1].stamp)
-        return wire.Done(wire.raw_list(cut(iter(held))))
+        return self._entries(request)
 
     def _entries(self, request: wire.AskEntries) -> wire.Entries:
         """A chunk; what it takes to gather it is bounded by the chunk and the hashes asked with."""
@@ -118,7 +168,30 @@ class Donor:
 def encode_hello(replica: Replica, *, blank: bool = False) -> bytes:
     """The message that opens the conversation, from either side."""
     count, total = (0, 0) if blank else replica.digest()
-    return wire.encode(wire.Hello(wire.VERSION, count, total, replica.floor_ms))
+    hello = wire.Hello(wire.VERSION, count, total, replica.floor_ms, replica.known_ms)
+    return wire.encode(hello)
+
+
+def latest_known_ms(one: int | None, other: int | None) -> int | None:
+    """Until when a union of two replicas knows of all deletes; None: of all so far."""
+    return None if one is None or other is None else max(one, other)
+
+
+def held_texts(replica: Replica) -> list[bytes]:
+    """The entries that a replica holds back, those that are due first, up to a chunk."""
+    return cut(iter(sorted(replica.held, key=lambda item: item[1].stamp)))
+
+
+def hold_all(replica: Replica, texts: list[Raw]) -> tuple[list[Update], list[bytes]]:
+    """Takes entries that the other side holds back.
+
+    Returns:
+        What changed here, where their time has come; and the entries that are held here from now.
+    """
+    before = set(replica.held)
+    updates = merge_all(replica, texts)
+    news = [encode_entry(key, entry) for key, entry in replica.held if (key, entry) not in before]
+    return updates, news
 
 
 def cut(items: Iterator[tuple[str, Entry]]) -> list[bytes]:

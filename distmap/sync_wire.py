@@ -39,14 +39,21 @@ class _Message(msgspec.Struct, tag_field="event"):
 class Hello(_Message, tag="hello"):
     """Opens the conversation, from both sides: the version and the digest of the whole replica.
 
-    A field that a version does not know is ignored; `floor_ms` (below it tombstones may have
-    been collected) and `cursor` (how far this side had heard the other) have their place here.
+    Below `floor_ms` this side may have collected tombstones. `known_ms` is told by a side that does
+    not know of all deletes so far: it knows of all until then. A field that a version does not know
+    is ignored; `cursor` (how far this side had heard the other) has its place here.
     """
 
     version: _Version
     count: _Count
     sum: _Count
     floor_ms: _Count = 0
+    known_ms: _Count | None = None
+
+
+class _Greeting(msgspec.Struct):
+    event: str
+    version: _Version
 
 
 class AskSums(_Message, tag="ask-sums"):
@@ -100,14 +107,18 @@ class Push(_Message, tag="push"):
 
 
 class Taken(_Message, tag="taken"):
-    """Answers Push: the entries are merged, and news among them are told to the others."""
+    """Answers Push: the entries are merged, and news among them are told to the others.
+
+    `buried` are tombstones for those that were deleted so long ago that the deletes are forgotten.
+    """
 
     id: _Count
+    buried: list[Raw] = []
 
 
 class Done(_Message, tag="done"):
-    """Ends the conversation, from the newcomer; the donor answers with the entries it holds back
-    until their time, those that are due first, up to a chunk.
+    """Ends the conversation, from the newcomer; the donor answers. Both tell the entries that they
+    hold back until their time, those that are due first, up to a chunk.
     """
 
     held: list[Raw] = []
@@ -118,6 +129,7 @@ Answer: TypeAlias = Hello | Sums | Entries | Taken | Done
 
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+_greetings: msgspec.json.Decoder[_Greeting] = msgspec.json.Decoder(_Greeting)
 encode = msgspec.json.Encoder().encode
 
 
@@ -126,10 +138,12 @@ def decode_request(text: bytes | Raw) -> Request:
 
     Raises:
         RemoteProtocolError: it is no request.
+        VersionMismatch: it is the hello of another major version.
     """
     try:
         return _requests.decode(text)
     except NOT_JSON as error:
+        _check_greeting(text)
         raise RemoteProtocolError(f"not a sync request: {error}") from None
 
 
@@ -138,11 +152,23 @@ def decode_answer(text: bytes | Raw) -> Answer:
 
     Raises:
         RemoteProtocolError: it is no answer.
+        VersionMismatch: it is the hello of another major version.
     """
     try:
         return _answers.decode(text)
     except NOT_JSON as error:
+        _check_greeting(text)
         raise RemoteProtocolError(f"not a sync answer: {error}") from None
+
+
+def _check_greeting(text: bytes | Raw) -> None:
+    """A hello of another major version may lack what this one needs: then that is the reason."""
+    try:
+        greeting = _greetings.decode(text)
+    except NOT_JSON:
+        return
+    if greeting.event == "hello":
+        check_version(greeting.version)
 
 
 def check_version(version: tuple[int, int]) -> None:

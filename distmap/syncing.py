@@ -18,6 +18,9 @@ from distmap.sync import Donor, Newcomer
 
 STALL_SECONDS: Final = 10.0
 """A donor that says nothing for so long is replaced; a newcomer likewise is left."""
+PATIENCE_SECONDS: Final = 60.0
+LEAST_RATE_BYTES: Final = 1000
+"""After the patience a conversation ends if fewer bytes a second come, on the average."""
 FOLD_KEYS: Final = 1000
 """Keys that are hashed in one turn of the reactor before a sync begins."""
 
@@ -37,14 +40,17 @@ class Party(Protocol):
     def new_conversation(self) -> Newcomer:
         """This peer's part as a newcomer."""
 
-    def discard(self) -> Newcomer:
-        """The same, after all that this replica has from others was discarded."""
+    def seconds(self) -> float:
+        """The time of the timers."""
 
     def merged(self, updates: list[Update]) -> None:
         """The donor's entries took their place."""
 
     def learned(self, updates: list[Update]) -> None:
         """The newcomer's entries took their place: they are news to the others too."""
+
+    def told(self, texts: list[bytes]) -> None:
+        """The newcomer brought entries from the future: they are news to the others too."""
 
     def sync_done(self, syncing: Syncing) -> None:
         """This newcomer has everything."""
@@ -66,6 +72,8 @@ class _Conversation:
         self._turn: IDelayedCall | None = None
         self._joined = False
         self._stopped = False
+        self._began_seconds = party.seconds()
+        self._bytes = 0
         self._stall = party.call_later(STALL_SECONDS, self._stalled)
         self._stream: MuxStream | None = session.open(route, self)
 
@@ -85,6 +93,10 @@ class _Conversation:
         if self._stopped:
             return
         self._stall.reset(STALL_SECONDS)
+        self._bytes += len(payload)
+        if self._trickles():
+            self._fail("too slow")
+            return
         if not self._joined:
             self._joined = bytes(payload) == OPEN
             if self._joined:
@@ -128,6 +140,11 @@ class _Conversation:
             for message in messages:
                 self._session.send(self._stream, message)
 
+    def _trickles(self) -> bool:
+        """Whether the other side says just enough not to be silent."""
+        seconds = self._party.seconds() - self._began_seconds
+        return seconds > PATIENCE_SECONDS and self._bytes < seconds * LEAST_RATE_BYTES
+
     def _stalled(self) -> None:
         self._fail(f"silent for {STALL_SECONDS:.0f} s")
 
@@ -169,9 +186,6 @@ class Syncing(_Conversation):
             messages, updates = self._newcomer.receive(self._inbox.popleft())
             self._party.merged(updates)
             self._send(messages)
-        if self._newcomer.outdated:
-            self._newcomer = self._party.discard()
-            self._send(self._newcomer.start())
         if self._newcomer.done:
             self.stop()
             self._party.sync_done(self)
@@ -207,6 +221,7 @@ class Serving(_Conversation):
         messages, updates = self._donor.receive(self._inbox.popleft())
         # Before the answer: the newcomer then knows that nothing it brought can be lost with us.
         self._party.learned(updates)
+        self._party.told(self._donor.news)
         self._send(messages)
 
     def _fail(self, reason: str) -> None:

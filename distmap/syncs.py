@@ -60,7 +60,7 @@ class Syncs:
                 return
             self._syncing.stop()
         self._repair = repair
-        self._news = self.peer.in_touch
+        self._news = self.replica.in_touch
         client = f"{self.peer.id}.{int(self._random() * 2**32):08x}"
         self._syncing = Syncing(self, session, donor, client)
 
@@ -88,9 +88,8 @@ class Syncs:
     def new_conversation(self) -> Newcomer:
         return self.peer.begin()
 
-    def discard(self) -> Newcomer:
-        self._log.warn("the copy of {uri} is out of date: it is fetched afresh", uri=self.uri)
-        return self.peer.discard()
+    def seconds(self) -> float:
+        return self._reactor.seconds()
 
     def merged(self, updates: list[Update]) -> None:
         if not updates:
@@ -103,6 +102,9 @@ class Syncs:
     def learned(self, updates: list[Update]) -> None:
         if updates:
             self.peer.learned(updates)
+
+    def told(self, texts: list[bytes]) -> None:
+        self.peer.tell_all(texts)
 
     def sync_done(self, syncing: Syncing) -> None:
         if self._syncing is not syncing:

@@ -63,7 +63,7 @@ class Watching:
 
     def _tick(self) -> None:
         self._tick_call = self._reactor.callLater(self._gossip.next_seconds(), self._tick)
-        self._peer.ask_time()
+        self._peer.look_up()
         # Also alone: folding is what collects old tombstones.
         self._when_folded(self._tell)
 

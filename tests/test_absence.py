@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from unittest import TestCase
 
@@ -35,6 +36,10 @@ class AbsenceTest(TestCase):
         for key, entry in replica.entries.items():
             self.replica.merge(key, entry)
 
+    def set_aside(self, absence: Absence) -> list[str]:
+        """Everything that waits; returns the keys that changed."""
+        return [update.key for update in absence.set_aside(self.outbox.take())]
+
     def test_own_writes_and_the_others(self) -> None:
         network = new_replica("network")
         for key in ("kept", "changed", "deleted", "edited"):
@@ -49,9 +54,10 @@ class AbsenceTest(TestCase):
         network.set("changed", "theirs")
         network.set("edited", "theirs")
         network.set("clash", "theirs")
-        network._remove("deleted")  # and its tombstone is forgotten
-        absence = Absence(self.replica, self.outbox)
-        self.assertEqual((self.replica.entries, len(self.outbox)), ({}, 0))
+        absence = Absence(self.replica)
+        changed = self.set_aside(absence)
+        self.assertEqual(changed, ["taken", "kept", "changed", "new", "clash"])
+        self.assertEqual((set(self.replica.entries), len(self.outbox)), ({"deleted", "edited"}, 0))
         self.take(network)
         end = absence.end(self.outbox)
         self.assertEqual([update.key for update in end.offered], ["kept", "new"])
@@ -62,42 +68,63 @@ class AbsenceTest(TestCase):
             {
                 "taken": b"1", "kept": b"2", "new": b"2",
                 "changed": b'"theirs"', "edited": b'"theirs"', "clash": b'"theirs"',
+                "deleted": b'"old"',
             },
         )  # fmt: skip
-        changes = {each.key: (each.old, each.entry.value) for each in end.updates}
-        self.assertEqual(set(changes), {"changed", "deleted", "edited", "clash"})
-        self.assertEqual(changes["deleted"][1], None)
         self.assertEqual(set(self.outbox.unsent), {"kept", "new"})
         check_replica(self.replica)
 
     def test_a_delete_of_what_is_gone_is_superseded(self) -> None:
         self.replica.merge("a", Entry(Stamp(NOW_MS, 0, "x"), b"1"))
         self.write("a", None)
-        absence = Absence(self.replica, self.outbox)
+        absence = Absence(self.replica)
+        self.assertEqual(self.set_aside(absence), ["a"])
         end = absence.end(self.outbox)
         self.assertEqual([key for key, _ in end.superseded], ["a"])
         self.assertEqual((self.replica.entries, len(self.outbox)), ({}, 0))
 
     def test_the_next_donor_demands_the_same(self) -> None:
         self.write("a", 1)
-        absence = Absence(self.replica, self.outbox)
+        absence = Absence(self.replica)
+        self.set_aside(absence)
         self.replica.merge("half", Entry(Stamp(NOW_MS, 0, "x"), b"1"))
         self.write("b", 2)
         self.write("a", 3)
-        absence.discard_again(self.outbox)
-        self.assertEqual(self.replica.entries, {})
+        self.assertEqual(self.set_aside(absence), ["b", "a"])
+        self.assertEqual(set(self.replica.entries), {"half"})
         end = absence.end(self.outbox)
         self.assertEqual(
             [(each.key, each.entry.value) for each in end.offered], [("a", b"3"), ("b", b"2")]
         )
 
+    def test_what_others_have_overwritten_stays(self) -> None:
+        self.write("a", 1)
+        theirs = Entry(Stamp(NOW_MS + 5, 0, "x"), b"2")
+        self.replica.merge("a", theirs)
+        absence = Absence(self.replica)
+        self.assertEqual(self.set_aside(absence), [])
+        self.assertEqual(self.replica.entries, {"a": theirs})
+        self.assertEqual([key for key, _ in absence.end(self.outbox).superseded], ["a"])
+
+    def test_nobody_is_there_to_ask(self) -> None:
+        first = self.write("a", 1)
+        self.write("b", 1)
+        absence = Absence(self.replica)
+        self.set_aside(absence)
+        self.write("b", 2)
+        self.assertEqual([each.key for each in absence.restore(self.outbox)], ["a"])
+        self.assertEqual(dict(self.replica.items()), {"a": b"1", "b": b"2"})
+        self.assertEqual(self.replica.entries["a"], first)
+        self.assertEqual(set(self.outbox.unsent), {"a", "b"})
+
     def test_a_key_that_is_written_again_meanwhile(self) -> None:
         """The later write goes its usual way; the one before is neither offered nor given up."""
         self.write("a", 1)
-        absence = Absence(self.replica, self.outbox)
+        absence = Absence(self.replica)
+        self.set_aside(absence)
         self.write("a", 2)
         end = absence.end(self.outbox)
-        self.assertEqual(end, ([], [], [], []))
+        self.assertEqual(end, ([], [], []))
         self.assertEqual((dict(self.replica.items()), len(self.outbox)), ({"a": b"2"}, 1))
 
 
@@ -182,11 +209,11 @@ class LongAbsenceTest(NetworkTestCase):
         values = {key: f"mine {key}" for key in ("k2", "k3", "clash")}
         self.assertEqual(superseded, {**values, "k5": None, "k6": None})
         changed = {each[0] for each in self.told if each[0] != "superseded"}
-        self.assertEqual(changed, {"k2", "k3", "k5", "k7", "clash"})
+        self.assertEqual(changed, {"k1", "k2", "k3", "k4", "k5", "k7", "new", "clash", "late"})
         self.assertEqual(self.home._replica.digest(), self.away._replica.digest())
         self.assertEqual(len(self.away._seat.peer.outbox), 0)
 
-    def test_a_shorter_absence_discards_nothing(self) -> None:
+    def test_a_shorter_absence_sets_nothing_aside(self) -> None:
         self.leave()
         for at in range(10):
             del self.home[f"k{at}"]
@@ -210,58 +237,111 @@ class LongAbsenceTest(NetworkTestCase):
         self.assertEqual(len(self.home), 22)
         self.assertEqual(self.told, [("theirs", False)])
 
-    def test_the_donor_dies_while_it_is_fetched_afresh(self) -> None:
+    def on_set_aside(self, then: Callable[[], object]) -> list[int]:
+        """Calls `then` when writes were set aside; returns a list of how often that was."""
+        met, times = self.away._seat.peer._met, []
+
+        def met_and_then(floor_ms: int, outdated: bool) -> None:
+            met(floor_ms, outdated)
+            if self.away._seat.peer._absence is not None:
+                times.append(1)
+                then()
+
+        self.patch(self.away._seat.peer, "_met", met_and_then)
+        return times
+
+    def test_the_donor_dies_meanwhile(self) -> None:
         other = self.network.open("/fruits")
         self.network.settle()
         self.leave()
         written = self.away.set("mine", 1)
         del self.home["k0"]
         self.network.settle(2 * RETENTION_SECONDS)
-        self.told.clear()
-        discard = self.away._seat.peer.discard
-        discarded: list[int] = []
 
-        def discard_and_cut() -> Any:
-            discarded.append(1)
-            if len(discarded) == 1:
-                for each in (self.home, other):
-                    if each._seat._syncs.serving:
-                        self.network.clock.callLater(0, self.network.cut, each.connection)
-            return discard()
+        def cut() -> None:
+            for each in (self.home, other) if len(times) == 1 else ():
+                if each._seat._syncs.serving:
+                    self.network.clock.callLater(0, self.network.cut, each.connection)
 
-        self.patch(self.away._seat.peer, "discard", discard_and_cut)
+        times = self.on_set_aside(cut)
         self.come_back()
         self.network.settle(20)
-        self.assertGreaterEqual(len(discarded), 1)
+        self.assertGreaterEqual(len(times), 1)
         self.assertIsNone(self.successResultOf(written))
         wanted = {f"k{at}": "old" for at in range(1, 20)}
         self.assert_equal_maps([self.home, self.away, other], {**wanted, "mine": 1})
 
-    def test_the_only_donor_leaves_while_it_is_fetched_afresh(self) -> None:
-        """What was discarded is then all there is: it is taken back."""
+    def test_the_only_donor_leaves_meanwhile(self) -> None:
+        """What it had is then all there is, and its writes go on."""
         self.leave()
         before = dict(self.away)
         written = self.away.set("mine", 1)
         del self.home["k0"]
         self.network.settle(2 * RETENTION_SECONDS)
-        discard = self.away._seat.peer.discard
-        discarded: list[int] = []
-
-        def discard_and_leave() -> Any:
-            discarded.append(1)
-            self.network.clock.callLater(0, self.home.connection.close)
-            return discard()
-
-        self.patch(self.away._seat.peer, "discard", discard_and_leave)
+        clock, leave = self.network.clock, self.home.connection.close
+        times = self.on_set_aside(lambda: clock.callLater(0, leave))
         self.come_back()
         self.network.settle(20)
-        self.assertEqual(discarded, [1])
+        self.assertEqual(times, [1])
         self.assertEqual((self.away.status, self.away.peers), ("ready", 0))
         self.assertEqual(dict(self.away), {**before, "mine": 1})
         self.assertIsNone(self.successResultOf(written))
 
+    def test_who_knows_of_a_delete_comes_back_to_who_does_not(self) -> None:
+        """The tombstone is forgotten; the entry meets it once more, in a replica that was alone."""
+        self.leave()
+        del self.home["k0"]
+        self.network.settle(2 * RETENTION_SECONDS)
+        self.assertNotIn("k0", self.home._replica.entries)
+        network = self.network
+        home = network._connectors[self.home.connection]
+        connect, home.connect = home.connect, self.connector.connect  # type: ignore[method-assign]
+        network.cut(self.home.connection)
+        self.come_back()
+        self.assertEqual((self.away.synced, self.away.peers), ("peer", 0))
+        self.assertIn("k0", self.away, "nobody is there who knows better")
+        self.assertIsNotNone(self.away._replica.known_ms)
+        home.connect = connect  # type: ignore[method-assign]
+        network.settle(20)
+        wanted = {f"k{at}": "old" for at in range(1, 20)}
+        self.assert_equal_maps([self.home, self.away], wanted)
+        self.assertIsNone(self.away._replica.known_ms)
+
+    def test_nobody_knew_better_for_as_long(self) -> None:
+        """Who was alone for the retention after a long absence is the network then."""
+        self.leave()
+        self.home.connection.close()
+        self.network.settle(2 * RETENTION_SECONDS)
+        self.come_back()
+        self.assertIsNotNone(self.away._replica.known_ms)
+        del self.away["k1"]
+        self.network.settle(RETENTION_SECONDS / 2)
+        self.assertIsNotNone(self.away._replica.known_ms)
+        self.network.settle(2 * RETENTION_SECONDS)
+        self.assertIsNone(self.away._replica.known_ms)
+        self.assertNotIn("k1", self.away._replica.entries, "tombstones are forgotten again")
+
+    def test_a_clock_far_behind(self) -> None:
+        """Writes of a first connection with stamps of long ago are offered like those of who was
+        away: they undo nothing, and nothing forbids them.
+        """
+        del self.home["k0"]
+        self.network.settle(2 * RETENTION_SECONDS)
+        self.assertGreater(self.home._replica.floor_ms, 0)
+        late = self.network.open("/fruits")
+        wall_ms = late._replica.clock._wall_ms
+        behind_ms = 1e6 * RETENTION_SECONDS
+        late._replica.clock._wall_ms = lambda: wall_ms() - behind_ms
+        late._seat.peer.time._now_ms = late._replica.clock._wall_ms
+        writes = [late.set("k1", "mine"), late.set("new", "mine")]
+        self.network.settle(20)
+        self.failureResultOf(writes[0], Superseded)
+        self.assertIsNone(self.successResultOf(writes[1]))
+        wanted = {**{f"k{at}": "old" for at in range(1, 20)}, "new": "mine"}
+        self.assert_equal_maps([self.home, self.away, late], wanted)
+
     def test_a_repair_long_after_the_last_reconnect(self) -> None:
-        """Who has been here all the time is not out of date, however long ago it was away."""
+        """Who has been here all the time knows all, however long ago it was away."""
         self.network.cut(self.away.connection)
         self.network.settle(15)
         for _ in range(4):
@@ -270,39 +350,20 @@ class LongAbsenceTest(NetworkTestCase):
             del self.home["gone"]
             self.network.settle(2 * RETENTION_SECONDS)
         self.assertGreater(self.home._replica.floor_ms, 0)
-        self.patch(self.away._seat.peer, "discard", lambda: self.fail("it was discarded"))
         self.away._replica._remove("k3")
         self.network.settle(40)
         self.assert_equal_maps([self.home, self.away], {f"k{at}": "old" for at in range(20)})
         self.assertEqual(self.home.divergences + self.away.divergences, 1)
 
-    def test_a_key_is_written_while_the_state_is_fetched_afresh(self) -> None:
+    def test_a_key_is_written_while_its_write_is_set_aside(self) -> None:
         self.leave()
         first = self.away.set("k1", "first")
         self.home["k1"] = "theirs"
         del self.home["k0"]
         self.network.settle(2 * RETENTION_SECONDS)
         writes = []
-        discard = self.away._seat.peer.discard
-
-        def discard_and_write() -> Any:
-            newcomer = discard()
-            writes.append(self.away.set("k1", "second"))
-            return newcomer
-
-        self.patch(self.away._seat.peer, "discard", discard_and_write)
-        self.told.clear()
+        self.on_set_aside(lambda: writes.append(self.away.set("k1", "second")))
         self.come_back()
         self.assertIsNone(self.successResultOf(first))
         self.assertIsNone(self.successResultOf(writes[0]))
         self.assertEqual((self.home["k1"], self.away["k1"]), ("second", "second"))
-        self.assertEqual(self.told, [("k1", True), ("k0", False)])
-
-    def test_who_is_not_ready_yet_tells_nobody_of_what_it_fetches(self) -> None:
-        self.leave()
-        del self.home["k0"]
-        self.network.settle(2 * RETENTION_SECONDS)
-        lengths: list[int] = []
-        self.away.observe(lambda change: lengths.append(len(self.away)))
-        self.come_back()
-        self.assertEqual(lengths, [19], "one change, told when all was here")

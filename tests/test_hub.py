@@ -18,16 +18,10 @@ from hypothesis.stateful import (
 )
 
 from distmap.channel import Member
+from distmap.donors import MAX_FAILED_DONORS, MAX_SERVING
 from distmap.errors import RemoteProtocolError
 from distmap.frames import data_prefix
-from distmap.hub import (
-    MAX_FAILED_DONORS,
-    MAX_NAMES,
-    MAX_SERVING,
-    PROMPT_MEMBERS,
-    VERSION,
-    Hub,
-)
+from distmap.hub import MAX_NAMES, PROMPT_MEMBERS, VERSION, Hub
 
 READY = b'["ready"]'
 

@@ -14,11 +14,11 @@ CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "offset", "gossip"],
     ["values", "frames", "status"],
     ["entries", "states", "channel"],
-    ["ranges", "mux", "hub", "holding"],
-    ["lww", "sync_wire", "switchboard"],
+    ["ranges", "mux", "donors", "holding"],
+    ["lww", "sync_wire", "switchboard", "hub"],
     ["sync_donor", "outbox", "router", "changes", "port"],
     ["absence"],
-    ["sync"],
+    ["sync", "timekeeping"],
     ["peer"],
 ]
 ADAPTERS: list[list[str]] = [

@@ -276,7 +276,8 @@ class RelayTests(PeerTestCase):
     def test_who_leaves_when_it_hears_what_became_of_its_writes(self) -> None:
         self.hear(self.side, "welcome", welcome())
         self.side.set("a", 1)
-        self.side.peer.discard()
+        self.side.peer._was_in_touch = True
+        self.side.peer._met(0, True)
         self.side.sent.clear()
         self.side.taken = lambda writes: self.side.peer.lost()  # type: ignore[method-assign]
         self.side.peer.synced()
@@ -458,6 +459,8 @@ class NetworkTests(PeerTestCase):
         self.network.now_ms += MAX_AHEAD_MS + 1
         for side in self.network.sides:
             side.peer.release()
+            self.assertEqual(side.updates, [], "nobody has told the time since")
+            self.hear(side, "time", side.now_ms(), self.network.now_ms)
             side.peer.release()
             self.assertEqual([update.key for update in side.updates], ["a"])
         self.assert_equal_maps({"a": 1})

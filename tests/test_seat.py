@@ -108,7 +108,7 @@ class ClockTest(NetworkTestCase):
     def set_clock(self, shared: DistributedMap, skew_ms: int) -> None:
         """Somebody sets the clock of the machine."""
         wall_ms = lambda: self.network.clock.seconds() * 1000 + skew_ms  # noqa: E731
-        shared._replica.clock._wall_ms = shared._seat.peer._now_ms = wall_ms
+        shared._replica.clock._wall_ms = shared._seat.peer.time._now_ms = wall_ms
 
     def check(self, maps: list[DistributedMap], wanted: dict[str, Any]) -> None:
         """All are equal within seconds, what was written last is seen, and nothing waits."""
@@ -218,7 +218,7 @@ class ClockTest(NetworkTestCase):
         year_ms = 365 * 86_400_000
         clock = wrong._replica.clock
         clock._wall_ms = lambda: self.network.clock.seconds() * 1000 + year_ms
-        wrong._seat.peer._now_ms = clock._wall_ms
+        wrong._seat.peer.time._now_ms = clock._wall_ms
         taken = wrong.set("a", "wrong")
         wrong["b"] = 1
         self.network.clock.advance(0.05)

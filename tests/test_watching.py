@@ -158,6 +158,6 @@ class CostTest(WatchingTestCase):
         wall = two._seat._now_ms
         for jump_ms in (5_000, -5_000, 90_000_000, -90_000_000):
             moved = lambda jump_ms=jump_ms: wall() + jump_ms  # noqa: E731
-            clock._wall_ms = two._seat.peer._now_ms = moved
+            clock._wall_ms = two._seat.peer.time._now_ms = moved
             self.network.settle(2 * INTERVAL_SECONDS)
             self.assertAlmostEqual(clock.now_ms(), one._replica.clock.now_ms(), delta=100)

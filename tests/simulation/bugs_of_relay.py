@@ -67,7 +67,7 @@ def sender_left_out_of_the_turn() -> Replacements:
 @bug
 def waiting_newcomers_forgotten() -> Replacements:
     """Who waits for a donor is not told when one is free."""
-    return {"hub.Hub._serve_waiting": nothing}
+    return {"donors.Donors._serve_waiting": nothing}
 
 
 @bug
@@ -78,8 +78,10 @@ def donor_never_free_again() -> Replacements:
         donor, member.donor = member.donor, None
         if donor is not None:
             donor.serving.discard(member)
+            self._since.pop(member, None)
+            self._served.discard((member.channel.name, member.link))
 
-    return {"hub.Hub._release_donor": replacement}
+    return {"donors.Donors._release": replacement}
 
 
 @bug

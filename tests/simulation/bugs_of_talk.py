@@ -9,6 +9,7 @@ from distmap.seat import Seat
 from distmap.sync import Newcomer
 from distmap.sync_donor import Donor
 from distmap.syncing import Syncing
+from distmap.timekeeping import Timekeeper
 from tests.simulation.planting import Replacements, bug, nothing
 
 # -- syncs ---------------------------------------------------------------------------------------
@@ -153,19 +154,24 @@ def let_in_and_kept() -> Replacements:
 @bug
 def not_written_once_more() -> Replacements:
     """What was written by a wrong clock is lost until its time."""
-    return {"peer.Peer._rewrite": nothing}
+
+    def replacement(self: Timekeeper) -> None:
+        if self._replica.hold_again() and self.online:
+            self._port.send(b'["sync",null]')
+
+    return {"timekeeping.Timekeeper._hold_again": replacement}
 
 
 @bug
 def time_asked_once() -> Replacements:
     """A clock that jumps while it is connected stays wrong."""
-    return {"peer.Peer.ask_time": nothing}
+    return {"timekeeping.Timekeeper.ask": nothing}
 
 
 @bug
 def time_not_listened_to() -> Replacements:
     """The relay's time is ignored."""
-    return {"peer.Peer._set_offset": nothing}
+    return {"timekeeping.Timekeeper._learn": nothing}
 
 
 @bug

@@ -156,6 +156,8 @@ def _check_writes(world: World, copy: Copy) -> None:
             continue
         if entry is None and world.may_be_gone(copy.uri, write.key, write.stamp):
             continue
+        if world.deceived and write.value is None:
+            continue
         if entry is None or entry.stamp < write.stamp:
             world.broken(f"{copy} lost its own write {write.key} {write.stamp}: {entry}")
 
@@ -197,12 +199,16 @@ def _check_known(world: World, copy: Copy) -> None:
 
 def _check_nothing_lost(world: World, copies: list[Copy]) -> None:
     """What a peer ever had that lives still is there, or something later is."""
+    if world.deceived:
+        return
     for copy in copies:
         for key, had in copy.had.items():
             for other in copies:
                 entry = other.replica.entries.get(key)
                 if entry is None and world.may_be_gone(copy.uri, key, had.stamp):
                     continue
+                if entry is not None and entry.value is had.value is None:
+                    continue  # buried once more, by somebody who had forgotten that delete
                 if entry is None or entry.stamp < had.stamp:
                     world.broken(f"{other} has {_short(entry)} at {key}: {copy} had {_short(had)}")
                     return

@@ -16,7 +16,6 @@ from distmap.entries import Entry, wins
 from distmap.errors import MapClosed, Superseded
 from distmap.lww import Update
 from distmap.peer import BY_PEER
-from tests.simulation.known import TELLS_HELD_AGAIN
 from tests.simulation.ordered import order_sets
 from tests.simulation.writes import Witness, Write
 
@@ -26,6 +25,7 @@ class Copy:
 
     Attributes:
         had: the greatest entry that ever was in place, by key.
+        deceived: a liar was its donor after it had been away.
         ready_at: since when it is ready; None while it is not.
         syncing_at: since when it is syncing; None while it is not.
         waiting: writes whose Deferred has not fired.
@@ -40,13 +40,13 @@ class Copy:
         self.waiting: dict[int, Write] = {}
         self.writes: list[Write] = []
         self.became_ready = False
+        self.deceived = False
         self.closed = False
         self._told: dict[str, Any] | None = None  # the map as its events tell it
-        self._fetching = False
-        self._unsure: set[str] = set()
         self._foreign: dict[str, Stamp] = {}
         self._latest_foreign = (0, 0)
         self._latest_own = (0, 0)
+        self._away = False
         self._writing = False
         self._restamping = False
         self._donor: Copy | None = None
@@ -59,7 +59,7 @@ class Copy:
         self._hook(self.replica, "restamp", self._restamped)
         self._hook(self.replica, "rewrite", self._rewritten)
         self._hook(self.replica, "hold_again", self._holds_again)
-        self._hook(self.replica, "clear", self._cleared)
+        self._hook(self.replica, "forget", self._forgets)
         self._hook(self.map._seat, "begin_sync", self._begins_sync)
         self._hook(self.map._seat, "became_ready", self._becomes_ready)
         self._status_changed(self.map.status)
@@ -144,7 +144,7 @@ class Copy:
         if entry.value is None:
             self._witness.deleted(self.uri, key, entry.stamp)
         before = self.had.get(key)
-        if before is not None and not wins(key, entry, before):
+        if before is not None and not wins(key, entry, before) and not self._witness.deceived:
             self._witness.broken(f"{self} went back at {key}: from {before} to {entry}")
         self.had[key] = entry
         if not self._writing:
@@ -190,19 +190,16 @@ class Copy:
         for key, _ in ahead:
             del self.had[key]
             self._foreign.pop(key, None)
-            if not TELLS_HELD_AGAIN:
-                self._unsure.add(key)
         self._latest_foreign = max((s[:2] for s in self._foreign.values()), default=(0, 0))
         return ahead
 
-    def _cleared(self, clear: Callable[[], None]) -> None:
-        """It was away for too long, and fetches all afresh."""
-        self._witness.trace(self.name, "discards", self.uri)
-        clear()
-        order_sets(self.map)
-        self.had.clear()
-        self._foreign.clear()
-        self._fetching = True
+    def _forgets(self, forget: Callable[[str], Update], key: str) -> Update:
+        """A write is set aside."""
+        update = forget(key)
+        self._witness.trace(self.name, "sets aside", self.uri, key, update.entry.stamp)
+        del self.had[key]
+        self._foreign.pop(key, None)
+        return update
 
     @property
     def is_syncing(self) -> bool:
@@ -224,6 +221,7 @@ class Copy:
     # -- what the seat does -----------------------------------------------------------------------
 
     def _begins_sync(self, begin_sync: Callable[..., None], donor: str) -> None:
+        self._away = self.replica.known_ms is not None
         self._donor = self._witness.copy_of(self.uri, donor)
         self._offered = dict(self._donor.replica.entries) if self._donor is not None else {}
         self._witness.trace(self.name, "syncs", self.uri, donor)
@@ -243,13 +241,12 @@ class Copy:
                     self._witness.broken(f"{self} is ready without {key}: {entry} of {donor}")
                     break
         elif how == BY_PEER:
+            # A liar can make it believe that it knows of all deletes since it was away.
+            self.deceived = self.deceived or self._away
             self._witness.left_alone(self, "by a liar")
         else:
             self._witness.left_alone(self, "by the relay")
         became_ready(how)
-        if self._fetching:
-            self._fetching = False
-            self._told = dict(self.map)
 
     # -- what the map tells -----------------------------------------------------------------------
 
@@ -263,9 +260,9 @@ class Copy:
         self._told = dict(shared)
 
     def _changed(self, change: Change) -> None:
-        if self._told is None or self._fetching:
+        if self._told is None:
             return
-        if change.key not in self._unsure and self._told.get(change.key) != change.old_value:
+        if self._told.get(change.key) != change.old_value:
             self._witness.broken(f"{self} told another old value of {change.key} than before")
         if change.deleted:
             self._told.pop(change.key, None)
@@ -281,10 +278,6 @@ class Copy:
     def check_told(self) -> None:
         """Whether the events tell the same as the map."""
         told, shared = self._told, dict(self.map)
-        for key in self._unsure:
-            shared.pop(key, None)
-            if told is not None:
-                told.pop(key, None)
         if told is not None and told != shared:
             self._witness.broken(f"{self} told other changes than there were")
 

@@ -14,7 +14,6 @@ from distmap.mux import MuxDemux
 from distmap.states import Kind, MuxStream, State
 from distmap.switchboard import OPEN
 from tests.simulation import nonsense
-from tests.simulation.known import HOGS
 from tests.simulation.pipes import Net, Weather
 from tests.simulation.timeline import START_SECONDS, MachineClock
 from tests.simulation.wires import Wire
@@ -94,10 +93,9 @@ class Hostile(Attempt):
 
     def _join(self) -> None:
         route = f"{self._uri}/channel"
-        plain = self._kind == "hostile crowd" and not HOGS
-        channel = self._mux.open(route if plain else {"route": route, "version": VERSION})
+        channel = self._mux.open({"route": route, "version": VERSION})
         self._channels.append(channel)
-        if self._kind.endswith("donor") or not (plain or HOGS):
+        if self._kind.endswith("donor"):
             self._mux.send(channel, b'["ready"]')
 
     def _come_and_go(self) -> None:

@@ -9,8 +9,6 @@ from importlib import import_module
 from random import Random
 from typing import Any, Final
 
-from tests.simulation.known import RETENTION
-
 # Kinds of faults, and how many of one kind at most come in one run.
 FAULTS: Final[dict[str, int]] = {
     "cut": 8,
@@ -39,7 +37,7 @@ FAULTS: Final[dict[str, int]] = {
 
 # Sizes of the code, made so small that a small map meets all of them.
 SCALES: Final[dict[tuple[str, ...], tuple[int, ...]]] = {
-    ("hub.MAX_SERVING",): (1, 2, 4),
+    ("donors.MAX_SERVING",): (1, 2, 4),
     ("hub.PROMPT_MEMBERS",): (1, 64),
     ("channel.SENDERS_TOGETHER",): (1, 2, 32),
     ("frames.MESSAGE_BYTES", "outbox.MESSAGE_BYTES"): (300, 256 * 1024),
@@ -140,7 +138,7 @@ def make_plan(seed: int) -> Plan:
         preload=random.choice((0, 0, 6, 40, 100)),
         large_values=large_values,
         faults=faults,
-        retention_seconds=random.choice((100.0, 100.0, 30 * DAY) if RETENTION else (30 * DAY,)),
+        retention_seconds=random.choice((100.0, 100.0, 30 * DAY)),
         twins=twins,
         skews=skews,
         latency_ms=latency,
@@ -159,7 +157,7 @@ def make_plan(seed: int) -> Plan:
 
 @contextmanager
 def replaced(values: dict[str, Any]) -> Iterator[None]:
-    """Gives names of the package other values for a while, such as ``hub.MAX_SERVING``."""
+    """Gives names of the package other values for a while, such as ``donors.MAX_SERVING``."""
     before: list[tuple[object, str, Any]] = []
     try:
         for path, value in values.items():

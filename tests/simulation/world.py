@@ -83,6 +83,11 @@ class World:
         """Virtual seconds since the beginning."""
         return self.timeline.now
 
+    @property
+    def deceived(self) -> bool:
+        """Whether a liar was anybody's donor after it had been away: deletes may be undone."""
+        return any(copy.deceived for machine in self.machines for copy in machine.copies.values())
+
     def trace(self, who: str, what: str, *details: object) -> None:
         """A line of the trace; long bytes are only summed up."""
         if self._write is not None:
@@ -133,7 +138,7 @@ class World:
         ready_at, key, stamp = promise
         if copy.ready_at != ready_at or machine.jumped_at > since:
             return
-        if not copy.has(key, stamp):
+        if not copy.has(key, stamp) and not self.may_be_gone(copy.uri, key, stamp):
             self.broken(f"{key} {stamp} was acknowledged, and never came to {copy}")
 
     def syncs(self, newcomer: Copy, donor: Copy) -> None:

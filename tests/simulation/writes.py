@@ -38,6 +38,10 @@ class Witness(Protocol):
     def now(self) -> float:
         """Virtual seconds."""
 
+    @property
+    def deceived(self) -> bool:
+        """Whether a liar was anybody's donor after it had been away: deletes may be undone."""
+
     def broken(self, reason: str) -> None:
         """A promise is broken."""
 

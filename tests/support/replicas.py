@@ -78,7 +78,11 @@ def best_of(found: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
     """A map after some entries, by the plainest model."""
     best: dict[str, Entry] = {}
     for key, entry in found:
-        best[key] = max(best.get(key, entry), entry, key=lambda e: (e.stamp, entry_hash(key, e)))
+        best[key] = max(
+            best.get(key, entry),
+            entry,
+            key=lambda e: (e.stamp, e.value is None, entry_hash(key, e)),
+        )
     return best
 
 

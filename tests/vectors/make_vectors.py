@@ -350,7 +350,7 @@ def wire_text(wire: Wire) -> str:
 def order(wire: Wire) -> tuple[Any, ...]:
     """What decides between two entries of a key."""
     text = content(wire)
-    return (*wire["stamp"], hash52(text), text.encode())
+    return (*wire["stamp"], wire["event"] == "delete", hash52(text), text.encode())
 
 
 ENTRIES: list[Wire] = [
@@ -414,10 +414,15 @@ def make_entries() -> dict[str, Any]:
     """Entries, their texts, positions and hashes, and the order of those of one key."""
     forms = [(wire_text(wire), wire) for wire in ENTRIES]
     forms += OTHER_FORMS
-    # Of one stamp the hash decides, which says nothing about the values.
+    # Of one stamp a tombstone wins, or else the hash decides, which says nothing about the values.
     values: list[Any] = [1, 2, 3, None, "a", [], 0.5]
     rivals = [put("k", value, NOW_MS) for value in values]
-    rivals += [drop("k", NOW_MS), put("k", 1, NOW_MS, more=1), put("k", 1, NOW_MS, more=2)]
+    rivals += [
+        drop("k", NOW_MS),
+        drop("k", NOW_MS, more=1),
+        put("k", 1, NOW_MS, more=1),
+        put("k", 1, NOW_MS, more=2),
+    ]
     rivals += [put("k", 1, NOW_MS - 1, 9), put("k", 1, NOW_MS, 1), put("k", 1, NOW_MS, 0, "a")]
     rivals += [drop("k", NOW_MS, 0, "x"), put("k", 1, 0), drop("k", 2**53 - 1)]
     return {
@@ -518,6 +523,7 @@ def make_merges() -> dict[str, Any]:
     def once(value: Any, **extras: Any) -> Wire:
         return put("a", value, NOW_MS, 4, "same", **extras)
 
+    buried = drop("a", NOW_MS, 4, "same")
     bound = NOW_MS + 60_000
     old = NOW_MS - 3_600_000  # and yet no tombstone of then is forgotten
     cases = [
@@ -531,13 +537,24 @@ def make_merges() -> dict[str, Any]:
         merge_case("a value over a tombstone", [put("a", 1, old + 11), drop("a", old + 10)]),
         merge_case("a tombstone of what never was", [drop("a", old + 10)]),
         merge_case("one stamp, two values", [once(1), once(2)]),
-        merge_case("one stamp, a value and a tombstone", [once(1), drop("a", NOW_MS, 4, "same")]),
+        merge_case("one stamp, a value and a tombstone", [once(1), buried]),
+        merge_case("one stamp, seven values and a tombstone", [*map(once, range(7)), buried]),
+        merge_case("one stamp, a value with extras and a tombstone", [once(1, e=1), buried]),
+        merge_case(
+            "one stamp, tombstones with and without extras",
+            [buried, *(drop("a", NOW_MS, 4, "same", e=n) for n in range(5))],
+        ),
+        merge_case("a value later than its tombstone", [once(1), buried, put("a", 2, NOW_MS, 5)]),
         merge_case("one stamp, with and without extras", [once(1), once(1, e=1)]),
         merge_case("one stamp, seven values", [once(n) for n in range(7)]),
         merge_case("at the bound, and over it", [put("a", 1, bound), put("b", 1, bound + 1)]),
         merge_case(
             "held behind what is there",
             [put("a", 1, old), put("a", 2, bound + 1), drop("a", bound + 2), put("a", 3, old + 1)],
+        ),
+        merge_case(
+            "one stamp, a value and a tombstone held",
+            [*(put("a", n, bound + 1) for n in range(5)), drop("a", bound + 1)],
         ),
         merge_case(
             "one held for each key and writer",

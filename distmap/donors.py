@@ -1,0 +1,129 @@
+"""Which member of a channel serves which newcomer. Without I/O.
+
+A donor serves few at a time, and of each connection one at a time, so that nobody keeps others from
+being served; who takes long holds a place no longer than :data:`SERVING_MS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Final, Generic
+
+from distmap.channel import Channel, LinkT, Member
+
+MAX_SERVING: Final = 4
+"""Newcomers that one donor serves at a time."""
+MAX_FAILED_DONORS: Final = 3
+"""After so many donors that failed it, a newcomer is told to go on alone."""
+SERVING_MS: Final = 20_000
+"""From then on a newcomer that is not done goes on without counting: a donor may refuse it."""
+
+
+class Donors(Generic[LinkT]):
+    """The donors of all channels of one relay.
+
+    Args:
+        now_ms: tells the time, in milliseconds.
+        tell: sends a member a message of the relay: its name, and more.
+    """
+
+    def __init__(
+        self, now_ms: Callable[[], float], tell: Callable[[Member[LinkT], str, str], None]
+    ) -> None:
+        self._now_ms = now_ms
+        self._tell = tell
+        # Since when each newcomer is served, the one that is served longest first.
+        self._since: dict[Member[LinkT], float] = {}
+        self._served: set[tuple[str, Hashable]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody is served: then :meth:`expire` is to be called now and then."""
+        return bool(self._since)
+
+    def find(self, member: Member[LinkT]) -> None:
+        """Gives a newcomer a donor, or tells it that it is alone, or lets it wait."""
+        channel = member.channel
+        tried = member.failed | {member.id}
+        if len(member.failed) >= MAX_FAILED_DONORS or channel.ready.keys() <= tried:
+            self._make_ready(member)
+            self._tell(member, "alone", "")
+            return
+        if (channel.name, member.link) not in self._served:
+            for donor in channel.free.values():
+                if donor.id not in tried:
+                    self._choose(donor, member)
+                    return
+        channel.waiting.setdefault(member.id, member)
+
+    def find_another(self, member: Member[LinkT], failed: str | None) -> None:
+        """The same for one whose donor failed, or that wants to sync once more."""
+        if failed is not None and failed == member.asked:
+            member.failed.add(failed)
+        self._release(member)
+        self.find(member)
+        self._serve_waiting(member.channel)
+
+    def ready(self, member: Member[LinkT]) -> None:
+        """A newcomer is done: it can serve others."""
+        self._release(member)
+        self._make_ready(member)
+        self._serve_waiting(member.channel)
+
+    def leave(self, member: Member[LinkT]) -> None:
+        """A member has left its channel."""
+        self._release(member)
+        for newcomer in list(member.serving):
+            self._release(newcomer)
+            newcomer.asked = ""  # it will notice and ask for another, which counts for nothing
+        if member.channel.members:
+            self._serve_waiting(member.channel)
+
+    def expire(self) -> None:
+        """Frees the places that are taken for too long."""
+        until_ms = self._now_ms() - SERVING_MS
+        while self._since:
+            member, since_ms = next(iter(self._since.items()))
+            if since_ms > until_ms:
+                return
+            self._release(member)
+            self._serve_waiting(member.channel)
+
+    # -- helpers ----------------------------------------------------------------------------------
+
+    def _choose(self, donor: Member[LinkT], member: Member[LinkT]) -> None:
+        channel = member.channel
+        channel.waiting.pop(member.id, None)
+        channel.free.move_to_end(donor.id)
+        donor.serving.add(member)
+        if len(donor.serving) == MAX_SERVING:
+            del channel.free[donor.id]
+        member.donor = donor
+        member.asked = donor.id
+        self._since[member] = self._now_ms()
+        self._served.add((channel.name, member.link))
+        self._tell(member, "donor", donor.id)
+
+    def _make_ready(self, member: Member[LinkT]) -> None:
+        channel = member.channel
+        channel.waiting.pop(member.id, None)
+        member.failed.clear()
+        if not member.ready:
+            member.ready = True
+            channel.ready[member.id] = channel.free[member.id] = member
+
+    def _release(self, member: Member[LinkT]) -> None:
+        donor, member.donor = member.donor, None
+        if donor is None:
+            return
+        del self._since[member]
+        self._served.discard((member.channel.name, member.link))
+        donor.serving.remove(member)
+        if donor.id in donor.channel.members:
+            donor.channel.free.setdefault(donor.id, donor)
+
+    def _serve_waiting(self, channel: Channel[LinkT]) -> None:
+        for member in list(channel.waiting.values()):
+            if channel.ready and not channel.free:
+                return
+            self.find(member)

@@ -1,0 +1,109 @@
+"""One peer's idea of the relay's time, and what is done about what a wrong clock has stamped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from distmap.lww import Replica, Update
+from distmap.offset import OffsetEstimator
+from distmap.outbox import Outbox
+from distmap.port import Port
+
+SUSPICIOUS_MS: Final = 10_000
+"""If an acknowledgement names a time so far from the estimated one, the relay is asked."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Timekeeper:
+    """Keeps the clock of one replica at the relay's time.
+
+    Args:
+        replica: whose clock it is.
+        outbox: its writes that wait.
+        port: where to act.
+        now_ms: the local clock.
+
+    Attributes:
+        online: whether the relay can be asked.
+    """
+
+    def __init__(
+        self, replica: Replica, outbox: Outbox, port: Port, now_ms: Callable[[], float]
+    ) -> None:
+        self.online = False
+        self._replica = replica
+        self._outbox = outbox
+        self._port = port
+        self._now_ms = now_ms
+        self._opened_ms = 0.0
+        self._asked = False
+        self._offset = OffsetEstimator()
+
+    def opened(self) -> None:
+        """The relay is greeted; it may be another one than before."""
+        self._opened_ms = self._now_ms()
+        self._offset.forget()
+
+    def lost(self) -> None:
+        """There is no relay to ask."""
+        self.online = self._asked = False
+
+    def welcomed(self, time_ms: float) -> None:
+        """The relay told its time with the welcome."""
+        self._learn(self._opened_ms, time_ms)
+
+    def answered(self, asked_ms: float, time_ms: float) -> None:
+        """The relay told its time because it was asked."""
+        self._asked = False
+        self._learn(asked_ms, time_ms)
+
+    def acknowledged(self, time_ms: float) -> None:
+        """The relay told its time, but not how long ago."""
+        if abs(self._replica.clock.now_ms() - time_ms) > SUSPICIOUS_MS:
+            self.ask()
+
+    def ask(self) -> None:
+        """Asks the relay for its time, unless the question is on its way."""
+        if self.online and not self._asked:
+            self._asked = True
+            self._port.send(_encode(["time", self._now_ms()]))
+
+    # -- putting right ----------------------------------------------------------------------------
+
+    def _learn(self, asked_ms: float, time_ms: float) -> None:
+        clock = self._replica.clock
+        clock.heard_ms = time_ms
+        offset_ms = self._offset.add(asked_ms, self._now_ms(), time_ms)
+        if offset_ms is None or not clock.correct(offset_ms):
+            return
+        # It was far ahead. What nobody has seen is stamped anew; what was sent, others hold back
+        # until its time: so does this peer, and writes it once more with a good stamp.
+        self._replica.observe_again()
+        own = [key for key in self._outbox.unsent if self._is_own(key)]
+        updates = self._replica.restamp(own)
+        self._outbox.replace([(key, entry) for key, entry, _ in updates])
+        self._port.restamped(updates)
+        self._hold_again()
+
+    def _is_own(self, key: str) -> bool:
+        # Another peer, whose clock is as wrong, may have overwritten it.
+        return self._replica.entries[key].stamp.writer == self._replica.clock.writer
+
+    def _hold_again(self) -> None:
+        ahead = self._replica.hold_again()
+        gone = []
+        for key, entry in ahead:
+            if entry.stamp.writer == self._replica.clock.writer:
+                update = self._replica.rewrite(key, entry.value)
+                self._outbox.add(key, update.entry)
+                self._port.restamped([update])
+            else:
+                gone.append(Update(key, entry._replace(value=None), entry))
+        if gone:
+            self._port.updated(gone)
+        if ahead and self.online:
+            self._port.send(_encode(["sync", None]))
