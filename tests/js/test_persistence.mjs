@@ -8,7 +8,7 @@ import { Connection } from "../../distmap/web/js/connection.js"
 import { encodeEntry } from "../../distmap/web/js/entries.js"
 import { ConnectionLost } from "../../distmap/web/js/errors.js"
 import { DistributedMap as Maps } from "../../distmap/web/js/map.js"
-import { OPEN_SECONDS } from "../../distmap/web/js/persistence.js"
+import { STORE_SECONDS } from "../../distmap/web/js/persistence.js"
 import { STEP_CHARS, STEP_KEYS } from "../../distmap/web/js/saving.js"
 import { Network } from "./memory.mjs"
 import { Disks, MemoryStore } from "./stores.mjs"
@@ -596,12 +596,35 @@ test("a store that does not open in time", async () => {
   }
   const tab = await open(store)
   assert.deepEqual([tab.map.persisted, tab.map.status], ["loading", "connecting"])
-  await network.pass(OPEN_SECONDS)
+  await network.pass(STORE_SECONDS)
   assert.deepEqual([tab.map.persisted, tab.map.status], ["failed", "ready"])
   go()
   await network.pass(1)
   assert.equal(disks.open.size, 0)
   assert.equal(tab.map.persisted, "failed")
+})
+
+test("a store that hangs keeps nobody from closing", async () => {
+  const tab = await open()
+  tab.store.turn = () => new Promise(() => {})
+  tab.map.set("apple", 1)
+  const saved = tab.map.saved()
+  const closed = tab.map.connection.close()
+  await network.pass(STORE_SECONDS + 1)
+  await closed
+  assert.equal(await saved, false)
+  assert.equal(disks.open.size, 0)
+})
+
+test("what a newer version has noted of a copy is kept", async () => {
+  const tab = await open()
+  tab.map.set("apple", 1)
+  await network.pass()
+  disks.disk.meta = { ...Object(disks.disk.meta), later: [1] }
+  await network.pass(30)
+  const { later, syncedMs } = /** @type {any} */ (disks.disk.meta)
+  assert.deepEqual(later, [1])
+  assert.ok(syncedMs > NOW_MS + 10_000)
 })
 
 test("the copy is deleted by somebody else", async () => {

@@ -7,7 +7,7 @@
 /** @import { Update } from "./lww.js" */
 /** @import { Listener } from "./seat.js" */
 /** @import { Store } from "./store.js" */
-import { changeOf, valueOf } from "./changes.js"
+import { changeOf, tellUpdates, valueOf } from "./changes.js"
 import { HybridClock } from "./clock.js"
 import { Deferred } from "./deferreds.js"
 import { MapClosed, Superseded } from "./errors.js"
@@ -276,7 +276,9 @@ export class DistributedMap {
   /** @returns {Listener} */
   #listener() {
     return {
-      updated: (updates) => this.#updated(updates),
+      updated: (updates) => {
+        if (this.#synced !== null) tellUpdates(this.#events, updates, this)
+      },
       taken: (writes) => this.#writes.taken(writes),
       restamped: (updates) => this.#writes.restamped(updates),
       superseded: (writes) => this.#superseded(writes),
@@ -284,24 +286,6 @@ export class DistributedMap {
       peersChanged: (peers) => this.#events.emit("peers", peers),
       statusChanged: (status, problem) => this.#setStatus(status, problem),
       left: () => this.#leave(),
-    }
-  }
-
-  /** @param {Update[]} updates */
-  #updated(updates) {
-    if (this.#synced === null) return
-    const events = this.#events
-    const [tellsChange, tellsSet, tellsDelete] = ["change", "set", "delete"].map((n) =>
-      events.has(n),
-    )
-    if (!tellsChange && !tellsSet && !tellsDelete) return
-    for (const update of updates) {
-      const { key, entry } = update
-      const old = valueOf(update.old)
-      if (entry.value === null && old === undefined) continue // of a key that was not there
-      if (tellsChange) events.emit("change", changeOf(update, false))
-      if (entry.value === null) events.emit("delete", old, key, this)
-      else if (tellsSet) events.emit("set", decode(entry.value), key, this)
     }
   }
 

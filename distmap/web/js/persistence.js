@@ -20,8 +20,8 @@ export const ON = "on"
 /** The map goes on without. */
 export const FAILED = "failed"
 
-/** How long a store may take to open. */
-export const OPEN_SECONDS = 10
+/** How long a store may take to open, and to save what is left when a map is closed. */
+export const STORE_SECONDS = 10
 /** The copy of one map. */
 export class Persistence {
   state = LOADING
@@ -41,8 +41,10 @@ export class Persistence {
   #isWanted = false
   #isRunning = false
   #isClosed = false
-  /** @type {((isSaved: boolean) => void)[]} of who waits for the next run */
+  /** @type {((isSaved: boolean) => void)[]} of who waits for what is saved next */
   #waiting = []
+  /** @type {((isSaved: boolean) => void)[]} of who waits for what is being saved */
+  #served = []
   /** @type {Promise<void>} */
   #loaded = Promise.resolve()
 
@@ -128,7 +130,13 @@ export class Persistence {
   /** Saves what is left, and lets go of the store. */
   async close() {
     await this.#loaded
-    await this.saved()
+    await new Promise((resolve) => {
+      const timer = this.#scheduler.later(STORE_SECONDS, () => resolve(false))
+      this.saved().then((isSaved) => {
+        timer.cancel()
+        resolve(isSaved)
+      })
+    })
     this.#isClosed = true
     this.#release()
   }
@@ -165,9 +173,9 @@ export class Persistence {
   #open() {
     return new Promise((resolve, reject) => {
       let isLate = false
-      const timer = this.#scheduler.later(OPEN_SECONDS, () => {
+      const timer = this.#scheduler.later(STORE_SECONDS, () => {
         isLate = true
-        reject(new Error(`it did not open within ${OPEN_SECONDS} seconds`))
+        reject(new Error(`it did not open within ${STORE_SECONDS} seconds`))
       })
       const opened = (async () => this.#store.open(this.#name, (problem) => this.#fail(problem)))()
       opened.then(
@@ -199,14 +207,14 @@ export class Persistence {
   async #run() {
     while (this.#isWanted && this.#saving !== null) {
       this.#isWanted = false
-      const waiting = this.#waiting
+      this.#served = this.#waiting
       this.#waiting = []
       try {
         await this.#saving.save()
       } catch (error) {
         this.#fail(error)
       }
-      for (const resolve of waiting) resolve(this.state === ON)
+      for (const resolve of this.#served) resolve(true)
     }
     this.#isRunning = false
   }
@@ -231,8 +239,8 @@ export class Persistence {
     this.#saving = null
     this.#copy?.close()
     this.#copy = null
-    for (const resolve of this.#waiting) resolve(false)
-    this.#waiting = []
+    for (const resolve of [...this.#served, ...this.#waiting]) resolve(false)
+    this.#served = this.#waiting = []
   }
 
   /**

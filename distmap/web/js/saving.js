@@ -177,7 +177,10 @@ export class Saving {
       const floorMs = Math.max(meta.floorMs, batch.floorMs)
       const syncedMs = isLast ? Math.max(meta.syncedMs ?? 0, batch.syncedMs) : meta.syncedMs
       const isLater = syncedMs !== null && syncedMs - (meta.syncedMs ?? 0) >= this.#stepMs
-      if (floorMs > meta.floorMs || isLater) changed.meta = { floorMs, syncedMs }
+      if (floorMs > meta.floorMs || isLater) {
+        // A newer version may have put more there.
+        changed.meta = { ...Object(found.meta), floorMs, syncedMs }
+      }
       this.#syncedMs = syncedMs ?? 0
       for (const key of entries) {
         const entry = replica.entries.get(key)
