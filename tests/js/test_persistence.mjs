@@ -9,6 +9,7 @@ import { encodeEntry } from "../../distmap/web/js/entries.js"
 import { ConnectionLost } from "../../distmap/web/js/errors.js"
 import { DistributedMap as Maps } from "../../distmap/web/js/map.js"
 import { STORE_SECONDS } from "../../distmap/web/js/persistence.js"
+import { decodeMeta } from "../../distmap/web/js/records.js"
 import { STEP_CHARS, STEP_KEYS } from "../../distmap/web/js/saving.js"
 import { Network } from "./memory.mjs"
 import { Disks, MemoryStore } from "./stores.mjs"
@@ -416,6 +417,15 @@ test("what was written offline is saved whole as soon as the tab is in touch", a
   assert.deepEqual([disks.disk.entries.size, disks.disk.outbox.size], [2, 0])
 })
 
+test("the relay's time is no whole number, and is saved all the same", async () => {
+  await network.pass(0.0105)
+  const tab = await open()
+  tab.map.set("apple", 1)
+  await network.pass()
+  const { syncedMs } = decodeMeta(disks.disk.meta)
+  assert.ok(syncedMs !== null && syncedMs > NOW_MS && syncedMs <= network.clock.nowMs())
+})
+
 test("the time of the last touch is saved behind all that was seen", async () => {
   const peer = await openPeer()
   const tab = await open()
@@ -784,4 +794,56 @@ async function crashes(random, about) {
   assert.equal(disks.disk.outbox.size, 0, about)
   for (const { map } of tabs) void map.connection.close()
   void peer.connection.close()
+}
+
+test("what is deleted stays deleted, whichever tab comes back when", async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    network = new Network()
+    disks = new Disks()
+    await absences(seeded(seed), `seed ${seed}`)
+  }
+})
+
+/**
+ * @param {() => number} random
+ * @param {string} about
+ */
+async function absences(random, about) {
+  const peer = await openPeer()
+  /** @type {Set<string>} */
+  const deleted = new Set()
+  let tabs = [await open(), await open()]
+  for (let round = 0; round < 3; round++) {
+    const keys = Array.from({ length: 12 }, (_, n) => `${round} ${n}`)
+    for (const key of keys) pick(random, [peer, ...tabs.map((tab) => tab.map)]).set(key, 1)
+    await network.pass(random() < 0.5 ? 0.1 : 2)
+    for (const tab of tabs) {
+      if (random() < 0.7) tab.goOffline()
+      if (random() < 0.5) for (const key of keys.slice(0, 3)) tab.map.set(key, "offline")
+      if (random() < 0.5) continue
+      tab.store.updatesToLive = Math.floor(2 * random())
+      await network.pass(0.1)
+      tab.crash()
+      tabs = tabs.filter((each) => each !== tab)
+    }
+    if (random() < 0.5) tabs.push(await open())
+    await network.pass(1)
+    for (const key of keys.slice(3)) {
+      if (random() < 0.5 || !peer.has(key)) continue
+      peer.delete(key)
+      deleted.add(key)
+    }
+    await network.pass(random() < 0.7 ? LATER : 5)
+    for (const tab of tabs) tab.isUp = true
+    tabs.push(await open())
+    await network.pass(30)
+    const content = Object.fromEntries(peer)
+    assert.deepEqual(Object.keys(content).filter((key) => deleted.has(key)), [], about)
+    for (const tab of tabs) assert.deepEqual(tab.content, content, about)
+    const records = [...disks.disk.entries.values()].map((record) => JSON.parse(record))
+    const live = records.filter(({ event }) => event === "set")
+    assert.deepEqual(Object.fromEntries(live.map(({ key, value }) => [key, value])), content, about)
+    assert.equal(disks.disk.outbox.size, 0, about)
+  }
+  for (const { connection } of [peer, ...tabs.map((tab) => tab.map)]) void connection.close()
 }

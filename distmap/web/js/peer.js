@@ -57,7 +57,9 @@ export class Peer {
 
   /** When this replica was last in touch, by the relay's time; null if it never was. */
   get syncedMs() {
-    return this.inTouch ? this.replica.clock.heardMs : this.#syncedMs
+    if (!this.inTouch) return this.#syncedMs
+    const { heardMs } = this.replica.clock // no jump of the local clock moves it
+    return heardMs === null ? null : Math.floor(heardMs)
   }
 
   /**
