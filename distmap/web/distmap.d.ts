@@ -259,7 +259,7 @@ export class DistributedMap<V = any> implements Iterable<[key: string, value: V]
    * Deletes the copy, with what the relay has not taken; this map, and those of other tabs, go on
    * without. Rejected if the store refuses.
    */
-  erase(): Promise<void>
+  eraseCopy(): Promise<void>
 
   /** Leaves the map; the connection stays. Fulfilled when nothing is left of it. */
   close(): Promise<void>

@@ -131,7 +131,7 @@ assert.deepEqual(turns.slice(1), [20_007, "on"])
 // It is erased in one tab; the map goes on in both, without a copy.
 const second = await open()
 await until(second, "map.persisted === 'on'")
-await page.evaluate("map.erase()")
+await page.evaluate("map.eraseCopy()")
 await until(second, "map.persisted === 'failed'")
 for (const each of [page, second]) {
   assert.deepEqual(await each.evaluate("[map.persisted, map.size]"), ["failed", 20_007])

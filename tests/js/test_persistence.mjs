@@ -355,7 +355,7 @@ test("writes of a tab that was never in touch", async () => {
   const again = await open() // within the retention: as any other write
   assert.deepEqual(again.content, { deleted: 1, soon: 1 })
   await again.map.close()
-  await again.map.erase()
+  await again.map.eraseCopy()
   disks.all.clear()
 
   const offline = await openOffline()
@@ -641,7 +641,7 @@ test("the copy is deleted by somebody else", async () => {
   const [first, second] = [await open(), await open()]
   first.map.set("apple", 1)
   await network.pass()
-  await first.map.erase()
+  await first.map.eraseCopy()
   assert.equal(disks.all.size, 0)
   assert.equal(warn.mock.callCount(), 1, "who erased it need not be warned")
   for (const { map } of [first, second]) {
@@ -650,7 +650,7 @@ test("the copy is deleted by somebody else", async () => {
   }
   await network.pass(1)
   assert.equal(disks.all.size, 0)
-  await network.open().erase() // has none
+  await network.open().eraseCopy() // has none
 })
 
 test("damaged records are left out, and the rest is taken", async () => {

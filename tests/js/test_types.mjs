@@ -61,7 +61,7 @@ test("what is declared is there, and nothing else", async () => {
           "observe",
         ],
         ...["off", "on", "peers", "problem", "ready", "refused", "set", "size", "status", "synced"],
-        ...["erase", "persisted", "saved"],
+        ...["eraseCopy", "persisted", "saved"],
         "values",
       ],
     ],

@@ -267,7 +267,7 @@ export class DistributedMap {
   }
 
   /** Deletes the copy, with what the relay has not taken; the map goes on without. */
-  async erase() {
+  async eraseCopy() {
     await this.#persistence?.erase()
   }
 
