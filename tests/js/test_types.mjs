@@ -9,6 +9,7 @@ import { Connection, DistributedMap, connect, errors } from "../../distmap/web/d
 import * as connections from "../../distmap/web/js/connection.js"
 import * as allErrors from "../../distmap/web/js/errors.js"
 import * as maps from "../../distmap/web/js/map.js"
+import * as stores from "../../distmap/web/js/store.js"
 
 /** @typedef {{ price: number, colours: string[] }} Fruit */
 
@@ -87,4 +88,15 @@ export const checked = (connection, map) => {
   /** @type {DeclaredMap} */
   const declaredMap = map
   return [declaredConnection, declaredMap]
+}
+
+// A store of a user is one of ours, and the other way round.
+/** @typedef {import("../../distmap/web/distmap.js").Store} DeclaredStore */
+/** @type {(ours: stores.Store, declared: DeclaredStore) => unknown[]} */
+export const checkedStores = (ours, declared) => {
+  /** @type {DeclaredStore} */
+  const declaredStore = ours
+  /** @type {stores.Store} */
+  const ourStore = declared
+  return [declaredStore, ourStore]
 }

@@ -130,8 +130,9 @@ export class Saving {
       for (const key of step) writes.delete(key)
       await this.#copy.update({ entries: [], outbox: step }, (found) => {
         // What was acknowledged just now stays until its entry is saved.
-        const keys = step.filter((key) => outbox.has(key) || !writes.add(key))
-        return { entries: [], outbox: this.#changeWrites(found, keys) }
+        const waiting = step.filter((key) => outbox.has(key))
+        for (const key of step) if (!outbox.has(key)) writes.add(key)
+        return { entries: [], outbox: this.#changeWrites(found, waiting) }
       })
     }
   }
