@@ -1,6 +1,7 @@
 # make run     set-up and the relay with its web page, on http://localhost:8080/ (make run PORT=9000)
 # make test    set-up and everything that is checked: lint, types, pytest, trial, the lowest versions
 # make simulate  whole networks on virtual time, with faults (make simulate SEEDS=10000)
+# make bench   speed and memory beside other systems, for docs/performance.md (BENCH=--quick: a look)
 # make docs    the documentation, as HTML in docs/_build
 # make format  puts the sources into the form that make lint wants
 # make clean   removes what the others made
@@ -14,9 +15,11 @@ PORT ?= 8080
 CHROMIUM ?= chromium
 export CHROMIUM
 SEEDS ?= 1000
+BENCH ?= --docs
 
 VENV := .venv
 LOWEST := .venv-lowest
+RIVALS := .venv-bench
 JS := tests/js
 SOURCES := distmap tests twisted docs benchmarks
 
@@ -26,7 +29,7 @@ VERSION := $(shell $(WHICH_VERSION) 2>/dev/null)
 METADATA := setup.cfg pyproject.toml
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run simulate test lint format pytest trial test-lowest docs setup chromium clean
+.PHONY: run simulate bench test lint format pytest trial test-lowest docs setup chromium clean
 .NOTPARALLEL:
 
 run: $(VENV)/.run
@@ -56,11 +59,17 @@ test-lowest: setup $(LOWEST)/.test
 simulate: setup
 	$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS)
 
+# It installs the systems that it compares with by itself, and skips those that it cannot have.
+bench: $(VENV)/.run
+	@command -v npm >/dev/null || $(call apt,nodejs npm) || \
+	  echo 'Missing: npm (Debian: apt-get install nodejs npm)' >&2
+	$(VENV)/bin/python -m benchmarks $(BENCH)
+
 docs: $(VENV)/.docs
 	$(VENV)/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(JS)/node_modules build dist *.egg-info docs/_build _trial_temp* \
+	rm -rf $(VENV) $(LOWEST) $(RIVALS) $(JS)/node_modules benchmarks/js/node_modules build dist *.egg-info docs/_build _trial_temp* \
 	  .mypy_cache .pytest_cache .ruff_cache .hypothesis twisted/plugins/dropin.cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 

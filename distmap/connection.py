@@ -69,6 +69,10 @@ class Connection:
         limits: what is taken from the relay.
         close_seconds: how long :meth:`close` waits for the relay's answer.
         retention_seconds: how long the maps on this connection keep tombstones.
+
+    Attributes:
+        bytes_received: of all messages of the relay so far, without those of WebSocket and TCP.
+        bytes_sent: likewise of all messages to it.
     """
 
     _log = Logger()
@@ -86,6 +90,7 @@ class Connection:
         self.reactor = reactor
         self.random = random
         self.session: Session | None = None
+        self.bytes_received = self.bytes_sent = 0
         self._connector = connector
         self._limits = limits
         self._close_seconds = close_seconds
@@ -199,7 +204,7 @@ class Connection:
             return
         self._log.info("connected to {relay}", relay=self._connector)
         self._status = Status(OPEN)
-        session = Session(self.reactor, transport, self._accept, self._limits)
+        session = Session(self.reactor, transport, self._accept, self._limits, sent=self._sent)
         self.session = session
         self._tell_members(lambda member: member.session_opened(session))
         streams, self._early_streams = self._early_streams, []
@@ -208,8 +213,12 @@ class Connection:
         self._events.emit("open")
 
     def attempt_received(self, message: bytes) -> None:
+        self.bytes_received += len(message)
         if self.session is not None:
             self.session.receive(message)
+
+    def _sent(self, size_bytes: int) -> None:
+        self.bytes_sent += size_bytes
 
     def attempt_failed(self, problem: ConnectionProblem) -> None:
         session, self.session = self.session, None

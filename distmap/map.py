@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from distmap.events import Emitter, Handler
 from distmap.lww import Replica, Update
 from distmap.seat import Seat
 from distmap.status import CLOSED, CONNECTING, Status
+from distmap.writes import Writes
 
 DEFAULT_URI: Final = "/distributed-map"
 MAX_URI_BYTES: Final = 900
@@ -72,8 +72,7 @@ class DistributedMap(MutableMapping[str, Any]):
         self._ready = Waiters()
         self._synced: str | None = None
         self._status = Status(CONNECTING)
-        # By key, the Deferreds of writes that the relay has not taken, oldest first.
-        self._writes: dict[str, deque[tuple[Stamp, Awaitable[bool]]]] = {}
+        self._writes = Writes()
         random = connection.random
         writer = "".join(_WRITER_DIGITS[int(random() * 62)] for _ in range(_WRITER_LENGTH))
         clock = HybridClock(lambda: connection.reactor.seconds() * 1000, writer)
@@ -102,6 +101,19 @@ class DistributedMap(MutableMapping[str, Any]):
     def has(self, key: str) -> bool:
         """Whether there is a value."""
         return key in self
+
+    def stamp(self, key: str) -> Stamp | None:
+        """When a key was set, and by whom; None if it has no value."""
+        entry = self._replica.entries.get(key)
+        return None if entry is None or entry.value is None else entry.stamp
+
+    def now_ms(self) -> int:
+        """The relay's time as estimated here, which stamps are told in: milliseconds since 1970."""
+        return self._replica.clock.now_ms()
+
+    def digest(self) -> str:
+        """13 hexadecimal digits that are the same in all equal copies; deletes count too."""
+        return f"{self._replica.digest()[1]:013x}"
 
     def __repr__(self) -> str:
         return f"<DistributedMap {self.uri} {self._status}, {len(self)} keys>"
@@ -147,9 +159,7 @@ class DistributedMap(MutableMapping[str, Any]):
         return fired(False) if update is None else self._write(update, True)
 
     def _write(self, update: Update, result: Any) -> Awaitable[Any]:
-        deferred: Awaitable[Any] = Awaitable()
-        deferred.addCallback(lambda _: result)
-        self._writes.setdefault(update.key, deque()).append((update.entry.stamp, deferred))
+        deferred = self._writes.add(update, result)
         self._wrote(update)
         return deferred
 
@@ -236,7 +246,8 @@ class DistributedMap(MutableMapping[str, Any]):
         if self._synced is None:
             return
         events = self._events
-        tells_change, tells_set, tells_delete = map(events.has, ("change", "set", "delete"))
+        tells_change, tells_set = events.has("change"), events.has("set")
+        tells_delete = events.has("delete")
         if not (tells_change or tells_set or tells_delete):
             return
         for update in updates:
@@ -252,22 +263,14 @@ class DistributedMap(MutableMapping[str, Any]):
                 events.emit("delete", old[0], update.key, self)
 
     def taken(self, writes: list[tuple[str, Stamp]]) -> None:
-        for key, stamp in writes:
-            waiting = self._writes.get(key)
-            while waiting and waiting[0][0] <= stamp:
-                waiting.popleft()[1].callback(True)
-            if waiting is not None and not waiting:
-                self._writes.pop(key, None)
+        self._writes.taken(writes)
 
     def restamped(self, updates: list[Update]) -> None:
-        for key, entry, _ in updates:
-            if key in self._writes:
-                self._writes[key] = deque((entry.stamp, d) for _, d in self._writes[key])
+        self._writes.restamped(updates)
 
     def superseded(self, writes: list[tuple[str, Entry]]) -> None:
         for key, entry in writes:
-            for _, deferred in self._writes.pop(key, []):
-                deferred.errback(Superseded(f"others have changed {key!r} since"))
+            self._writes.fail(Superseded(f"others have changed {key!r} since"), key)
             value = None if entry.value is None else values.decode(entry.value)
             self._events.emit("superseded", value, key, self)
 
@@ -288,10 +291,7 @@ class DistributedMap(MutableMapping[str, Any]):
         self._set_status(Status(CLOSED))
         error = MapClosed(f"the map {self.uri} was closed")
         self._ready.fire(error)
-        writes, self._writes = self._writes, {}
-        for waiting in writes.values():
-            for _, deferred in waiting:
-                deferred.errback(error)
+        self._writes.fail(error)
 
     def _set_status(self, status: Status) -> None:
         changed = status != self._status

@@ -58,7 +58,7 @@ class RelayService(Service):
         self.server = RelayServer(
             reactor, lambda text: factory.prepareMessage(text, False, True).payloadHybi, options
         )
-        self.resource = RelayResource(factory, self.server)
+        self.resource = RelayResource(factory, self.server, options.page)
         self.port: IListeningPort | None = None
         self._listening: Deferred[None] | None = None
         self._endpoint = endpoint

@@ -30,6 +30,7 @@ class RelayOptions:
 
     Attributes:
         log_streams: log each stream that is opened and closed, with its route.
+        page: serve the live page and its examples; the browser client is served in any case.
         queue_bytes: what may queue for one connection that does not read.
         stall_seconds: how long a queue may stand still.
         grace_seconds: how long a stop waits for the peers to go.
@@ -38,6 +39,7 @@ class RelayOptions:
     """
 
     log_streams: bool = False
+    page: bool = True
     queue_bytes: int = 8 * 1024 * 1024
     stall_seconds: float = 10
     grace_seconds: float = 2

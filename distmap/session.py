@@ -56,6 +56,7 @@ class Session:
             refuses all of them. An owner that may close the stream in there sets itself first.
         limits: what is taken from the other side.
         id_prefix: see :class:`MuxDemux`.
+        sent: is called with the bytes of each message that was sent.
     """
 
     _log = Logger()
@@ -67,11 +68,13 @@ class Session:
         opened: Callable[[MuxStream], StreamOwner | None] | None = None,
         limits: Limits = DEFAULT_LIMITS,
         id_prefix: str = "",
+        sent: Callable[[int], None] = lambda size_bytes: None,
     ) -> None:
         self.alive = True
         self._reactor = reactor
         self._transport = transport
         self._opened = opened
+        self._sent = sent
         self._mux = MuxDemux(limits, id_prefix)
         self._flush_call: IDelayedCall | None = None
 
@@ -125,6 +128,7 @@ class Session:
         self._flush_call = None
         if self.alive:
             for message in gather(self._mux.take()):
+                self._sent(len(message))
                 self._transport.send(message)
 
     def _schedule(self) -> None:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib import resources
-from importlib.resources.abc import Traversable
 from typing import Any, Protocol
 
 from autobahn.twisted.resource import WebSocketResource
+from twisted.web.http import NOT_FOUND
 from twisted.web.iweb import IRequest
-from twisted.web.pages import notFound
-from twisted.web.resource import IResource, Resource
 
+from distmap.page import WEB, Folder, Leaf, Page, client_files, page_files, set_headers, with_slash
 from distmap.websocket import ServerFactory
-
-WEB = resources.files("distmap") / "web"
 
 
 class Relayed(Protocol):
@@ -25,81 +21,53 @@ class Relayed(Protocol):
         """Those that are open."""
 
 
-class _Folder(Resource):
-    """Has what was put there, and nothing else."""
-
-    def getChild(self, path: bytes, request: IRequest) -> IResource:
-        """What is not here; Twisted's own answer is one that it has deprecated."""
-        return notFound()
-
-
-class RelayResource(_Folder):
+class RelayResource(Folder):
     """The relay at one URL: a WebSocket upgrade opens the relay, a plain GET gets the page.
 
     Args:
         factory: makes the sockets.
         relay: is asked for its health.
+        page: whether there is a page; the browser client is served all the same.
     """
 
-    def __init__(self, factory: ServerFactory, relay: Relayed) -> None:
+    def __init__(self, factory: ServerFactory, relay: Relayed, page: bool = True) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._socket = WebSocketResource(factory)
+        self._page: Any = Page(WEB / "index.html") if page else NoPage()  # type: ignore[no-untyped-call]
         self.putChild(b"healthz", Health(relay))
-        self.putChild(b"distmap.js", Script(WEB / "distmap.js"))
-        modules = _Folder()  # type: ignore[no-untyped-call]
-        for path in (WEB / "js").iterdir():
-            modules.putChild(path.name.encode(), Script(path))
-        self.putChild(b"js", modules)
+        client_files(WEB, self.putChild)
+        if page:
+            page_files(WEB, self.putChild)
         self.putChild(b"", self)
 
-    def render_GET(self, request: IRequest) -> Any:
+    def render_GET(self, request: Any) -> Any:
         """The page, or the upgrade."""
         upgrade = request.getHeader(b"upgrade") or b""
         if upgrade.strip().lower() == b"websocket":
             return self._socket.render(request)
-        _set_headers(request, b"text/html; charset=utf-8")
-        return (WEB / "index.html").read_bytes()
+        place = with_slash(request)
+        if place is not None:
+            request.redirect(place)
+            return b""
+        return self._page.render(request)
 
-    def render_HEAD(self, request: IRequest) -> bytes:
+    def render_HEAD(self, request: Any) -> bytes:
         """The page's headers."""
-        _set_headers(request, b"text/html; charset=utf-8")
-        return b""
-
-
-class _Leaf(Resource):
-    """Answers GET, and HEAD with the headers alone."""
-
-    isLeaf = True
-
-    def render_GET(self, request: IRequest) -> bytes:
-        """Sets the headers and returns the body."""
-        raise NotImplementedError
-
-    def render_HEAD(self, request: IRequest) -> bytes:
-        """The headers."""
         self.render_GET(request)
         return b""
 
 
-class Script(_Leaf):
-    """A module of the browser client.
+class NoPage(Leaf):
+    """Stands where the page would be."""
 
-    Args:
-        path: its source.
-    """
-
-    def __init__(self, path: Traversable) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._path = path
-
-    def render_GET(self, request: IRequest) -> bytes:
-        """The source; pages of any origin may import it."""
-        _set_headers(request, b"text/javascript; charset=utf-8")
-        request.setHeader(b"Access-Control-Allow-Origin", b"*")
-        return self._path.read_bytes()
+    def render_GET(self, request: Any) -> bytes:
+        """What this is, for people, and 404 for programs."""
+        set_headers(request, b"text/plain; charset=utf-8")
+        request.setResponseCode(NOT_FOUND)
+        return b"This is a distmap relay. It serves no page; the WebSocket is at this address.\n"
 
 
-class Health(_Leaf):
+class Health(Leaf):
     """Answers 200 while the relay works."""
 
     def __init__(self, relay: Relayed) -> None:
@@ -108,15 +76,5 @@ class Health(_Leaf):
 
     def render_GET(self, request: IRequest) -> bytes:
         """The number of connections, as JSON."""
-        _set_headers(request, b"application/json")
+        set_headers(request, b"application/json")
         return b'{"status":"ok","connections":%d}\n' % len(self._relay.connections)
-
-
-def _set_headers(request: IRequest, content_type: bytes) -> None:
-    for name, value in (
-        (b"Content-Type", content_type),
-        (b"Cache-Control", b"no-store"),
-        (b"X-Content-Type-Options", b"nosniff"),
-        (b"Content-Security-Policy", b"default-src 'none'; style-src 'unsafe-inline'"),
-    ):
-        request.setHeader(name, value)

@@ -17,7 +17,7 @@ BACKLOG = 4096
 class Options(usage.Options):
     """The command line of the relay."""
 
-    synopsis = "[--port PORT] [--log]"
+    synopsis = "[--port PORT] [--log] [--no-page]"
     longdesc = "A relay that connects the peers of distributed maps. It keeps no state."
     optParameters = [
         [
@@ -28,7 +28,10 @@ class Options(usage.Options):
             "tcp:8080:interface=0.0.0.0",
         ],
     ]
-    optFlags = [["log", "l", "log each stream that is opened and closed"]]
+    optFlags: list[list[str | None]] = [
+        ["log", "l", "log each stream that is opened and closed"],
+        ["no-page", None, "do not serve the live page"],
+    ]
 
     def postOptions(self) -> None:
         """Turns the port into an endpoint."""
@@ -61,5 +64,5 @@ def makeService(options: Options) -> IService:
     """The relay as a service, for twistd."""
     from twisted.internet import reactor
 
-    relay_options = RelayOptions(log_streams=bool(options["log"]))
+    relay_options = RelayOptions(log_streams=bool(options["log"]), page=not options["no-page"])
     return RelayService(reactor, options["endpoint"], relay_options)

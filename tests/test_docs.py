@@ -258,6 +258,18 @@ class ExamplesTest(TestCase):
             for name, output in expected.items():
                 self.assertEqual(run(name, url), output, name)
 
+    def test_readings(self) -> None:
+        watch = ("-c", COMMAND, "watch")
+        with (
+            relay() as url,
+            background(*watch, url, "/readings") as peer,
+            background("readings.py", url) as readings,
+        ):
+            readings.wait_for("feeding /readings")
+            peer.wait_for('"key":"wave"')
+            readings.stop()
+            self.assertNotIn("Traceback", readings.text())
+
     def test_service(self) -> None:
         watch = ("-c", COMMAND, "watch")
         with relay() as url, background(*watch, url, "/temperatures", "--verbose") as peer:
@@ -517,6 +529,8 @@ class NamesTest(TestCase):
         expected = {}
         for name, short, default, _ in Options.optParameters:
             expected[f"--{name}"] = expected[f"-{short}"] = default
-        for name, short, _ in Options.optFlags:
-            expected[f"--{name}"] = expected[f"-{short}"] = "off"
+        for flag, letter, _ in Options.optFlags:
+            expected[f"--{flag}"] = "off"
+            if letter is not None:
+                expected[f"-{letter}"] = "off"
         self.assertEqual(told, expected)

@@ -21,12 +21,15 @@ from twisted.trial.unittest import TestCase
 
 import distmap
 from distmap import DistributedMap, connect
+from distmap.clock import Stamp
+from distmap.entries import Entry
 from distmap.relay import RelayService
 
 ROOT = Path(__file__).resolve().parent.parent
 JS = ROOT / "tests" / "js"
 TSC = JS / "node_modules" / "typescript" / "bin" / "tsc"
 WAIT_SECONDS = 60.0
+HOUR_MS = 3_600_000
 IMPORT = re.compile(r'^(?:import|export|}) (?:.* )?from "(.*)"$', re.MULTILINE)
 OUTSIDE = re.compile(
     r"\b(Date|random\(\)|console|WebSocket|fetch|location|document|window|crypto|performance"
@@ -100,7 +103,8 @@ class Alone(TestCase):
         """Every module imports only what lies beside it: a page can load the client as it is. And
         only what comes before it in some order: no two modules need each other.
         """
-        needs = {path: imports(path) for path in sources()}
+        page = (ROOT / "distmap" / "web" / "page").glob("*.js")
+        needs = {path: imports(path) for path in [*sources(), *page]}
         self.assertGreater(len(needs), 30)
         while needs:
             ready = [path for path, needed in needs.items() if not needed & needs.keys()]
@@ -134,6 +138,7 @@ class NodePeer(ProcessProtocol):
     def __init__(self, test: TestCase, url: str) -> None:
         self.answers: list[Any] = []
         self.errors = b""
+        self.refused = 0  # so many entries each map is to refuse
         self.exited: Deferred[int | None] = Deferred()
         self._rest = b""
         self._waiting: list[tuple[list[Any], Deferred[Any]]] = []
@@ -185,7 +190,7 @@ class NodePeer(ProcessProtocol):
     async def dump(self, name: str) -> tuple[dict[str, Any], str, int]:
         """A map, its status and how many others it knows of; nothing may have gone wrong."""
         _, _, items, status, peers, refused, divergences = await self.ask("dump", name)
-        assert (refused, divergences) == (0, 0), (refused, divergences)
+        assert (refused, divergences) == (self.refused, 0), (refused, divergences)
         return dict(items), status, peers
 
 
@@ -209,9 +214,9 @@ class BesidePython(TestCase):
         self.addCleanup(lambda: service.running and service.stopService())
         return service
 
-    def open(self, uri: str = "/shared") -> DistributedMap:
+    def open(self, uri: str = "/shared", **options: Any) -> DistributedMap:
         """A map of Python on a connection of its own."""
-        connection = connect(reactor, self.url)
+        connection = connect(reactor, self.url, **options)
         self.addCleanup(connection.close)
         return DistributedMap(connection, uri)
 
@@ -368,6 +373,58 @@ class BesidePython(TestCase):
         while len(everything) != 502:
             everything = await self.until_equal(here, "one", "two")
         self.assertNotIn("deleted", everything)
+
+    def open_with(self, *entries: tuple[str, Entry]) -> DistributedMap:
+        """A map of Python that has these entries when it comes; tombstones live for an hour."""
+        shared = self.open(retention_seconds=HOUR_MS / 1000)
+        for key, entry in entries:
+            self.assertIsNotNone(shared._replica.merge(key, entry))
+        return shared
+
+    def old_entries(self) -> tuple[tuple[str, Entry], tuple[str, Entry], tuple[str, Entry]]:
+        """A value that stays, one that was deleted, and its tombstone; all over an hour old."""
+        ms = int(reactor.seconds() * 1000) - 2 * HOUR_MS
+        kept, deleted = Entry(Stamp(ms, 0, "w"), b"1"), Entry(Stamp(ms, 1, "w"), b"2")
+        return ("kept", kept), ("deleted", deleted), ("deleted", Entry(Stamp(ms, 2, "w"), None))
+
+    async def test_a_stale_peer_of_javascript(self) -> None:
+        """What was deleted and forgotten while it was away is gone for it too."""
+        kept, deleted, tombstone = self.old_entries()
+        await self.node.ask("open", "one", "/shared", HOUR_MS / 1000)
+        seed = self.open_with(kept, deleted)
+        await seed.ready()
+        self.assertEqual(await self.until_equal(seed, "one"), {"kept": 1, "deleted": 2})
+        offline = self.node.next("status", "one", "offline")
+        await self.node.ask("leave", "one")
+        await offline
+        await seed.connection.close()
+
+        here = self.open_with(kept, tombstone)
+        await here.ready()
+        self.assertEqual(here.synced, "alone")
+        here._replica.digest()
+        self.assertEqual(list(here._replica.entries), ["kept"], "the tombstone is forgotten")
+        told = self.node.next("heard", "one", "delete", "deleted", 2)
+        await self.node.ask("return", "one")
+        await told
+        self.assertEqual(await self.until_equal(here, "one"), {"kept": 1})
+
+    async def test_a_stale_peer_of_python(self) -> None:
+        """The same the other way round: JavaScript has forgotten the delete."""
+        kept, deleted, tombstone = self.old_entries()
+        await self.node.ask("open", "one", "/shared", HOUR_MS / 1000)
+        seed = self.open_with(kept, tombstone)
+        await seed.ready()
+        await self.until_equal(seed, "one")
+        await seed.connection.close()
+
+        here = self.open_with(kept, deleted)
+        self.node.refused = 1
+        await here.ready()
+        self.assertEqual(await self.until_equal(here, "one"), {"kept": 1})
+        # Of the stamp of what was deleted: so it was buried, and its tombstone not known any more.
+        buried = here._replica.entries["deleted"]
+        self.assertEqual((buried.stamp, buried.value), (deleted[1].stamp, None))
 
     async def test_hostile_keys_and_values(self) -> None:
         here = self.open()

@@ -23,9 +23,9 @@ CORE: list[list[str]] = [
 ]
 ADAPTERS: list[list[str]] = [
     ["deferreds", "events"],
-    ["websocket", "session"],
+    ["websocket", "session", "page"],
     ["streams", "site"],
-    ["connection", "relay_connection"],
+    ["connection", "relay_connection", "writes"],
     ["connector", "syncing", "relay_server"],
     ["syncs", "watching"],
     ["seat", "relay"],

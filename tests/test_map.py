@@ -70,6 +70,50 @@ class ReadingAndWriting(NetworkTestCase):
         mine["a"].append(3)
         self.assertEqual(mine["a"], [1])
 
+    def test_stamps(self) -> None:
+        mine, theirs = self.open(2)
+        changes: list[Change] = []
+        theirs.observe(changes.append)
+        mine["apple"] = 3
+        self.network.settle()
+        stamp = theirs.stamp("apple")
+        assert stamp is not None
+        self.assertEqual((stamp.ms, stamp.writer), (changes[0].time_ms, changes[0].writer))
+        self.assertEqual(mine.stamp("apple"), stamp)
+        self.assertIsNone(mine.stamp("none"))
+        self.network.settle(60)
+        for each in (mine, theirs):
+            self.assertApproximates(each.now_ms() - stamp.ms, 60_000, 1000)
+        del mine["apple"]
+        self.assertIsNone(mine.stamp("apple"))
+
+    def test_digest(self) -> None:
+        mine, theirs = self.open(2)
+        self.assertEqual(mine.digest(), "0" * 13)
+        mine["apple"] = 3
+        one = mine.digest()
+        self.assertRegex(one, "^[0-9a-f]{13}$")
+        self.network.settle()
+        self.assertEqual(theirs.digest(), one)
+        del theirs["apple"]
+        self.assertNotEqual(theirs.digest(), one)
+        self.assertNotEqual(theirs.digest(), "0" * 13)
+
+    def test_bytes_are_counted(self) -> None:
+        """Also over reconnects; the codec's bytes, whatever the wire adds."""
+        mine, theirs = self.open(2)
+        connection = mine.connection
+        received, sent = connection.bytes_received, connection.bytes_sent
+        self.assertGreater(min(received, sent), 50)
+        mine["é"] = "🍎" * 1000
+        self.network.settle()
+        self.assertTrue(4000 < connection.bytes_sent - sent < 4300)
+        self.assertTrue(4000 < theirs.connection.bytes_received - received < 4600)
+        self.network.cut(connection)
+        self.network.settle(30)
+        self.assertEqual(mine.status, "ready")
+        self.assertGreater(connection.bytes_received, received + 50)
+
     def test_own_value_limit(self) -> None:
         small = DistributedMap(self.network.connect(), "/small", max_value_bytes=10)
         small["a"] = "x" * 8

@@ -52,6 +52,10 @@ class Service(TestCase):
         self.assertEqual((endpoint._port, endpoint._interface), (8080, "127.0.0.1"))
         self.assertEqual(endpoint._backlog, BACKLOG)
         self.assertFalse(service.server.options.log_streams)
+        self.assertTrue(service.server.options.page)
+
+    def test_no_page(self) -> None:
+        self.assertFalse(self.make("--no-page").server.options.page)
 
     def test_port(self) -> None:
         for option in ("--port", "-p"):
@@ -120,5 +124,11 @@ class Twistd(TestCase):
     async def test_help(self) -> None:
         done = await twistd(self, "distmap", "--help").finished()
         self.assertEqual((done.code, done.err), (0, ""), done)
-        for word in ("--port", "--log", "tcp:8080:interface=0.0.0.0", "keeps no state"):
+        for word in (
+            "--port",
+            "--log",
+            "--no-page",
+            "tcp:8080:interface=0.0.0.0",
+            "keeps no state",
+        ):
             self.assertIn(word, " ".join(done.out.split()))

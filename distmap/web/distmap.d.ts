@@ -45,6 +45,10 @@ export class Connection {
   readonly status: ConnectionStatus
   /** Why there is no connection; null if there is one, or none was tried yet. */
   readonly problem: errors.DistMapError | null
+  /** The bytes of all messages of the relay so far, without those of WebSocket and TCP. */
+  readonly bytesReceived: number
+  /** The bytes of all messages to the relay so far; likewise. */
+  readonly bytesSent: number
 
   /** Adds a handler: there is a connection. Returns what takes it back. */
   on(name: "open", handler: () => unknown): () => void
@@ -80,6 +84,16 @@ export interface Change<V = any> {
   writer: string
   /** When it wrote, by the relay's time: milliseconds since 1970. */
   timeMs: number
+}
+
+/** When, and by whom, an entry was written; stamps compare in the order of the fields. */
+export interface Stamp {
+  /** Milliseconds since 1970, by the relay's time as the writer estimated it. */
+  ms: number
+  /** Orders the writes within one `ms`. */
+  counter: number
+  /** The id of the replica that wrote. */
+  writer: string
 }
 
 export interface MapOptions {
@@ -172,6 +186,12 @@ export class DistributedMap<V = any> implements Iterable<[key: string, value: V]
   /** The value of a key; undefined if there is none. */
   get(key: string): V | undefined
   has(key: string): boolean
+  /** When a key was set, and by whom; undefined if it has no value. */
+  stamp(key: string): Stamp | undefined
+  /** The relay's time as estimated here, which stamps are told in: milliseconds since 1970. */
+  nowMs(): number
+  /** 13 hexadecimal digits that are the same in all equal copies; deletes count too. */
+  digest(): string
   keys(): IterableIterator<string>
   values(): IterableIterator<V>
   entries(): IterableIterator<[key: string, value: V]>

@@ -17,10 +17,13 @@ class Counted extends WebSocket {
   static bytes = 0
   /** @type {Set<Counted>} */
   static open = new Set()
+  /** The network is down. */
+  static away = false
 
   /** @param {string} address */
   constructor(address) {
-    super(address)
+    super(Counted.away ? "ws://127.0.0.1:1/" : address)
+    this.on("error", () => {})
     Counted.open.add(this)
     this.on("message", (data) => void (Counted.bytes += String(data).length))
     this.on("close", () => Counted.open.delete(this))
@@ -44,8 +47,9 @@ const answer = (...what) => process.stdout.write(JSON.stringify(what) + "\n")
 
 /** @type {Record<string, (name: string, ...args: any[]) => unknown>} */
 const commands = {
-  async open(name, uri) {
-    const map = new DistributedMap(connect(url, { WebSocket: Counted }), uri)
+  async open(name, uri, retentionSeconds) {
+    const connection = connect(url, { WebSocket: Counted, retentionSeconds })
+    const map = new DistributedMap(connection, uri)
     maps.set(name, map)
     map.on("set", (value, key) => answer("heard", name, "set", key, value))
     map.on("delete", (value, key) => answer("heard", name, "delete", key, value))
@@ -74,14 +78,28 @@ const commands = {
     Counted.bytes = 0
   },
   cut(name) {
-    // Without a goodbye, as when the network is gone.
-    for (const socket of Counted.open) socket.terminate()
+    cutAll()
     answer("cut", name)
+  },
+  leave(name) {
+    Counted.away = true
+    cutAll()
+    answer("leave", name)
+  },
+  return(name) {
+    Counted.away = false
+    for (const { connection } of maps.values()) connection.wake()
+    answer("return", name)
   },
   async close(name) {
     await of(name).connection.close()
     answer("close", name)
   },
+}
+
+/** Without a goodbye, as when the network is gone. */
+function cutAll() {
+  for (const socket of Counted.open) socket.terminate()
 }
 
 /** @param {string} name */

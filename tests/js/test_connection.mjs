@@ -56,6 +56,24 @@ test("it opens, is lost, comes back, and is closed", async () => {
   refused(() => connection.attach(/** @type {any} */ ({})), "connection-closed")
 })
 
+test("it counts bytes, also over reconnects", async () => {
+  const connection = network.connect()
+  assert.deepEqual([connection.bytesReceived, connection.bytesSent], [0, 0])
+  const map = new DistributedMap(connection, "/fruits")
+  await network.pass(1)
+  const { bytesReceived, bytesSent } = connection
+  assert.ok(bytesReceived > 50 && bytesSent > 50, `${bytesReceived} ${bytesSent}`)
+  map.set("é", "🍎".repeat(1000))
+  await network.pass()
+  const more = connection.bytesSent - bytesSent
+  assert.ok(more > 4000 && more < 4300, `${more}`)
+  network.stop()
+  network.start()
+  await network.pass(30)
+  assert.equal(map.status, "ready")
+  assert.ok(connection.bytesReceived > 1.5 * bytesReceived)
+})
+
 test("the wait grows, with jitter, up to its bound", () => {
   const random = seeded(2)
   const backoff = new Backoff(random)

@@ -4,10 +4,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { MAX_AHEAD_MS } from "../../distmap/web/js/clock.js"
+import { HEARD_MS, HybridClock, MAX_AHEAD_MS } from "../../distmap/web/js/clock.js"
 import { entryHash, wins } from "../../distmap/web/js/entries.js"
 import { MAX_HELD, MAX_HELD_PER_WRITER } from "../../distmap/web/js/holding.js"
-import { HybridClock } from "../../distmap/web/js/clock.js"
 import { Replica } from "../../distmap/web/js/lww.js"
 import { NOW_MS, Wall, newReplica, pick, refused, seeded } from "./support.mjs"
 
@@ -155,13 +154,180 @@ test("tombstones are collected after the retention, and do not come back", () =>
   assert.equal(replica.merge("k3", gone), null)
   assert.equal(replica.merge("k3", { ...gone, value: "1" }), null)
   assert.equal(replica.refused, 1)
-  assert.equal(replica.merge("k3", gone, true), null, "a tombstone, also from a donor")
-  assert.notEqual(replica.merge("k3", { ...gone, value: "1" }, true), null)
+  assert.equal(replica.merge("k3", gone, { trusted: true }), null, "a tombstone, also from a donor")
+  assert.notEqual(replica.merge("k3", { ...gone, value: "1" }, { trusted: true }), null)
   assert.notEqual(replica.merge("new", entryOf("1", replica.floorMs)), null)
   // One that comes when its time is over already, for a key that is known, goes with the next fold.
   assert.notEqual(replica.merge("k3", entryOf(null, gone.stamp.ms, "zzz", 9)), null)
   assert.equal(replica.digest()[0], 4)
   assert.equal(replica.entries.has("k3"), false)
-  replica.clear()
-  assert.deepEqual([replica.digest(), replica.live, replica.entries.size], [[0, 0], 0, 0])
+})
+
+/** A replica that keeps tombstones for 720 seconds, and its wall clock. */
+function forgetful() {
+  const wall = new Wall()
+  const retentionMs = 720_000
+  const replica = new Replica(new HybridClock(wall.read, "me"), undefined, retentionMs)
+  return { wall, replica, retentionMs }
+}
+
+test("only who is in touch and knows of all deletes forgets any", () => {
+  const { wall, replica, retentionMs } = forgetful()
+  replica.set("k", 1)
+  replica.delete("k")
+  wall.ms += 2 * retentionMs
+  replica.knownMs = NOW_MS
+  assert.ok(replica.collect(9))
+  replica.knownMs = null
+  replica.inTouch = false
+  assert.ok(replica.collect(9))
+  assert.deepEqual([replica.entries.size, replica.floorMs, replica.forgotMs], [1, 0, 0])
+  replica.inTouch = true
+  assert.equal(replica.collect(0), false)
+  assert.ok(replica.collect(1))
+  assert.deepEqual([replica.entries.size, replica.floorMs], [0, NOW_MS + 1])
+})
+
+test("a local clock that jumped forgets nothing", () => {
+  const { wall, replica, retentionMs } = forgetful()
+  replica.set("k", 1)
+  replica.delete("k")
+  replica.clock.heardMs = NOW_MS + 1000
+  wall.ms += 9 * retentionMs
+  assert.ok(replica.collect(9))
+  assert.equal(replica.entries.size, 1)
+  assert.equal(replica.certainMs(), NOW_MS + 1000)
+  replica.clock.heardMs = wall.ms
+  replica.collect(9)
+  assert.equal(replica.entries.size, 0)
+})
+
+test("when a forgotten delete may have become known decides who is trusted", () => {
+  const { wall, replica, retentionMs } = forgetful()
+  replica.clock.heardMs = NOW_MS
+  for (const key of ["a", "b", "c"]) replica.set(key, 1)
+  wall.ms += 5
+  replica.delete("a")
+  // Heard of last at 0, but deleted at 5: others cannot have known before.
+  replica.clock.heardMs = wall.ms + 2 * retentionMs
+  wall.ms = replica.clock.heardMs
+  replica.digest()
+  assert.equal(replica.forgotMs, NOW_MS + 5)
+  assert.deepEqual(
+    [null, NOW_MS + 6, NOW_MS + 5, NOW_MS].map((knownMs) => replica.trusts(knownMs)),
+    [true, true, false, false],
+  )
+  // One that was written offline is known to others when it has arrived, or with a sync.
+  replica.delete("b")
+  wall.ms += 100
+  replica.arrived(["b", "c", "never"])
+  const arrivedMs = wall.ms
+  wall.ms += 2 * retentionMs
+  replica.clock.heardMs = wall.ms
+  replica.digest()
+  assert.equal(replica.forgotMs, arrivedMs)
+  replica.delete("c")
+  wall.ms += 100
+  replica.joined()
+  const joinedMs = wall.ms
+  wall.ms += 2 * retentionMs
+  replica.clock.heardMs = wall.ms
+  replica.digest()
+  assert.equal(replica.forgotMs, joinedMs)
+  assert.equal(replica.entries.size, 0)
+})
+
+test("the floor of a donor is taken as far as it can be true", () => {
+  const { wall, replica, retentionMs } = forgetful()
+  replica.adoptFloor(NOW_MS + retentionMs)
+  assert.deepEqual([replica.floorMs, replica.forgotMs], [NOW_MS - retentionMs, NOW_MS])
+  wall.ms += 10
+  replica.adoptFloor(5)
+  assert.deepEqual([replica.floorMs, replica.forgotMs], [NOW_MS - retentionMs, NOW_MS])
+})
+
+test("what the floor forbids, and what one that knows of no deletes leaves to the donor", () => {
+  const { replica, retentionMs } = forgetful()
+  replica.floorMs = 1000
+  replica.set("known", 1)
+  for (const [key, entry, forbidden] of /** @type {[string, any, boolean][]} */ ([
+    ["k", entryOf("1", 999), true],
+    ["k", entryOf("1", 1000), false],
+    ["k", entryOf(null, 999), false],
+    ["known", entryOf("1", 999), false],
+  ])) {
+    assert.equal(replica.forbids(key, entry), forbidden)
+  }
+  const cautious = { cautious: true }
+  const old = NOW_MS - retentionMs
+  assert.equal(replica.merge("k", entryOf("1", old - 1), cautious), null)
+  assert.equal(replica.refused, 1)
+  assert.notEqual(replica.merge("k", entryOf("1", old), cautious), null)
+  assert.notEqual(replica.merge("buried", entryOf(null, old - 1), cautious), null)
+  assert.notEqual(replica.merge("j", entryOf("1", old - 1)), null)
+})
+
+test("an entry is taken out as if it had never been here", () => {
+  const replica = newReplica()
+  const { entry } = replica.set("k", 1)
+  const update = replica.forget("k")
+  assert.deepEqual(update, { key: "k", entry: { ...entry, value: null }, old: entry })
+  assert.deepEqual([replica.live, replica.digest(), replica.entries.size], [0, [0, 0], 0])
+})
+
+test("after the clock was set back, writes are later than all that is here", () => {
+  const wall = new Wall()
+  const replica = newReplica("me", wall)
+  wall.ms += MAX_AHEAD_MS + 1000
+  replica.merge("ahead", entryOf("1", wall.ms, "w", 3))
+  replica.merge("near", entryOf("1", wall.ms - 2000, "w", 7))
+  wall.ms -= MAX_AHEAD_MS + 1000
+  replica.clock.correct(0)
+  replica.observeAgain()
+  const { ms, counter } = replica.clock.tick()
+  assert.deepEqual([ms, counter], [NOW_MS + MAX_AHEAD_MS - 1000, 8])
+})
+
+test("a local clock that jumped takes nothing early", () => {
+  const wall = new Wall()
+  const replica = newReplica("me", wall)
+  replica.clock.heardMs = NOW_MS
+  wall.ms += 9 * MAX_AHEAD_MS
+  const atMs = NOW_MS + HEARD_MS + MAX_AHEAD_MS
+  assert.equal(replica.clock.sureMs(), NOW_MS + HEARD_MS)
+  assert.notEqual(replica.merge("k", entryOf("1", atMs)), null)
+  assert.equal(replica.merge("l", entryOf("1", atMs + 1)), null)
+  assert.equal(replica.releaseInMs(), 1)
+  assert.deepEqual(replica.release(), [])
+})
+
+test("a tombstone of an older stamp, and many of them", () => {
+  const { wall, replica, retentionMs } = forgetful()
+  const random = seeded(8)
+  for (let n = 0; n < 5000; n++) {
+    const ms = NOW_MS + Math.floor(random() * 5000)
+    const entry = entryOf(random() < 0.7 ? null : "1", ms, "w", n)
+    replica.merge(`k${Math.floor(random() * 300)}`, entry)
+    if (n % 7 === 0) {
+      wall.ms = NOW_MS + retentionMs + n
+      replica.collect(3)
+    }
+  }
+  wall.ms += retentionMs
+  while (!replica.collect(10)) continue
+  for (const { value } of replica.entries.values()) assert.notEqual(value, null)
+})
+
+test("the first due time is known anew after each change", () => {
+  const replica = newReplica()
+  const { held } = replica
+  assert.equal(held.nextMs(), null)
+  held.add("a", entryOf("1", NOW_MS + 9 * MAX_AHEAD_MS))
+  assert.equal(held.nextMs(), NOW_MS + 8 * MAX_AHEAD_MS)
+  held.add("b", entryOf("1", NOW_MS + 3 * MAX_AHEAD_MS))
+  assert.equal(held.nextMs(), NOW_MS + 2 * MAX_AHEAD_MS)
+  held.add("b", entryOf("1", NOW_MS + 4 * MAX_AHEAD_MS))
+  assert.equal(held.nextMs(), NOW_MS + 3 * MAX_AHEAD_MS)
+  held.fetchAtMs = NOW_MS
+  assert.equal(held.nextMs(), NOW_MS)
 })

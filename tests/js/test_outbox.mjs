@@ -144,19 +144,49 @@ test("unsent writes with new stamps go out with these alone", () => {
   )
 })
 
-test("emptied, it tells what each write replaced when its key began to wait", () => {
+test("taken out, writes tell what each replaced when its key began to wait", () => {
   const { replica, outbox, write } = fixture()
   const base = replica.set("a", 0).entry.stamp
   write("a", 1)
   const last = write("a", 2)
   const other = write("b", 1)
-  assert.deepEqual(outbox.drain(), [
+  assert.deepEqual(outbox.take(), [
     { key: "a", entry: last, base },
     { key: "b", entry: other, base: undefined },
   ])
   assert.equal(outbox.size, 0)
   outbox.goOnline()
   assert.equal(outbox.nextMessage(), null)
+})
+
+test("of the writes that nobody has seen those below a time are taken out", () => {
+  const { outbox } = fixture()
+  /**
+   * @param {string} key
+   * @param {number} ms
+   */
+  const add = (key, ms) =>
+    outbox.add(key, { stamp: { ms, counter: 0, writer: "me" }, value: "1", extras: null })
+  outbox.goOnline()
+  add("seen", 1)
+  outbox.nextMessage()
+  assert.equal(outbox.isOlder(1000), false, "who has seen it may have passed it on")
+  add("old", 9)
+  add("young", 10)
+  assert.deepEqual([outbox.isOlder(9), outbox.isOlder(10)], [false, true])
+  assert.deepEqual(
+    outbox.take(10).map(({ key, base }) => [key, base]),
+    [["old", undefined]],
+  )
+  assert.equal(outbox.isOlder(10), false)
+  assert.deepEqual(outbox.unsent, ["young"])
+  assert.equal(JSON.parse(outbox.nextMessage() ?? "").key, "young")
+  assert.equal(outbox.nextMessage(), null)
+  assert.equal(outbox.size, 2)
+  assert.deepEqual(
+    outbox.take().map(({ key }) => key),
+    ["seen", "young"],
+  )
 })
 
 test("whatever happens, the last write of each key gets through", () => {

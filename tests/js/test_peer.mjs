@@ -11,7 +11,8 @@ import { OffsetEstimator } from "../../distmap/web/js/offset.js"
 import { Peer } from "../../distmap/web/js/peer.js"
 import { NOW_MS, Wall, refused } from "./support.mjs"
 
-const YEAR_MS = 365 * 86_400_000
+const DAY_MS = 86_400_000
+const YEAR_MS = 365 * DAY_MS
 
 /** @param {number} [localMs] the local clock; the relay's is NOW_MS */
 function fixture(localMs = NOW_MS) {
@@ -37,8 +38,14 @@ function fixture(localMs = NOW_MS) {
   }
   const replica = new Replica(new HybridClock(wall.read, "me"))
   const peer = new Peer(replica, port, wall.read)
+  let relayMs = NOW_MS
   return {
     wall,
+    port,
+    /** Sets both clocks. */
+    relayMs: (/** @type {number} */ ms) => {
+      relayMs = wall.ms = ms
+    },
     replica,
     peer,
     taken: () => did.splice(0),
@@ -49,7 +56,7 @@ function fixture(localMs = NOW_MS) {
     },
     welcome: (members = 1) => {
       peer.opened()
-      const details = { version: [1, 0], peer: "7", time_ms: NOW_MS, members }
+      const details = { version: [1, 0], peer: "7", time_ms: relayMs, members }
       peer.receive(["welcome", details])
     },
   }
@@ -63,7 +70,7 @@ test("nothing is sent before the welcome", () => {
   write("k", 1)
   peer.opened()
   peer.sendWrites()
-  assert.equal(peer.askTime(), false)
+  assert.equal(peer.time.ask(), false)
   peer.tellDigest()
   assert.deepEqual(taken(), [])
   welcome(3)
@@ -74,7 +81,7 @@ test("nothing is sent before the welcome", () => {
 })
 
 test("what the relay says is done", () => {
-  const { peer, taken, welcome } = fixture()
+  const { peer, replica, taken, welcome } = fixture()
   welcome()
   peer.receive(["members", 5, ["8"], []])
   peer.receive(["members", 5])
@@ -87,10 +94,63 @@ test("what the relay says is done", () => {
     ["serve", "3.abc"],
     ["becameReady", "alone"],
   ])
-  assert.ok(peer.inTouch)
+  assert.ok(replica.inTouch)
   peer.lost()
   assert.deepEqual(taken(), [["peersChanged", 0]])
-  assert.ok(!peer.inTouch)
+  assert.ok(!replica.inTouch)
+})
+
+test("until when it knows of all deletes", () => {
+  const { peer, replica, welcome, wall } = fixture()
+  assert.deepEqual([replica.knownMs, replica.inTouch], [null, false])
+  peer.opened()
+  peer.lost()
+  assert.equal(replica.knownMs, null, "it never met anybody who could know more")
+  welcome(2)
+  peer.receive(["donor", "3"])
+  assert.equal(replica.knownMs, 0, "who is there knows more")
+  const newcomer = peer.begin()
+  newcomer.start()
+  newcomer.receive({ event: "hello", version: [1, 0], count: 0, sum: 0 })
+  newcomer.receive({ event: "done" })
+  peer.synced()
+  assert.deepEqual([replica.knownMs, replica.inTouch], [null, true])
+  peer.receive(["donor", "3"])
+  assert.equal(replica.knownMs, null, "a repair, or what was let go")
+  wall.ms += 5000
+  peer.lost()
+  assert.equal(replica.knownMs, NOW_MS, "what the relay last said")
+  peer.lost()
+  assert.equal(replica.knownMs, NOW_MS)
+  welcome(2)
+  peer.receive(["donor", "3"])
+  assert.equal(replica.knownMs, NOW_MS)
+  peer.receive(["alone"])
+  assert.equal(replica.knownMs, null)
+})
+
+test("one that comes back alone knows of all deletes once others would have forgotten them", () => {
+  const { peer, replica, welcome, relayMs, taken } = fixture()
+  welcome()
+  peer.receive(["alone"])
+  peer.lost()
+  relayMs(NOW_MS + replica.retentionMs + 1)
+  welcome()
+  peer.receive(["alone"])
+  assert.equal(replica.knownMs, NOW_MS)
+  taken()
+  const returnedMs = replica.certainMs()
+  for (const [ms, knownMs] of /** @type {[number, number | null][]} */ ([
+    [0, NOW_MS],
+    [replica.retentionMs, NOW_MS],
+    [replica.retentionMs + 1, null],
+  ])) {
+    relayMs(returnedMs + ms)
+    peer.receive(["time", returnedMs + ms, returnedMs + ms])
+    peer.lookUp()
+    assert.equal(replica.knownMs, knownMs)
+  }
+  assert.equal(/** @type {any} */ (taken()[0])[1][0], "time")
 })
 
 test("a malformed welcome, and one of another version", () => {
@@ -198,7 +258,7 @@ test("one whose clock jumped ahead writes once more what it had sent", () => {
   peer.sendWrites()
   assert.deepEqual(
     events.map((event) => /** @type {any} */ (event)[0]),
-    ["taken", "restamped", "restamped", "send"],
+    ["taken", "restamped", "restamped", "updated", "send"],
   )
   assert.deepEqual(events.at(-1), ["send", ["sync", null]])
   assert.equal(replica.entries.get("k")?.stamp.ms, NOW_MS)
@@ -207,17 +267,130 @@ test("one whose clock jumped ahead writes once more what it had sent", () => {
   assert.deepEqual([again.key, again.stamp[0]], ["k", NOW_MS])
 })
 
-test("what is held makes it ask for the time, and is told after a sync", () => {
+test("what is held makes it ask for the time", () => {
   const { peer, taken, welcome } = fixture()
   welcome()
   peer.receive(entry("later", 1, NOW_MS + 100_000))
   peer.receive(entry("later still", 1, NOW_MS + 200_000))
   assert.deepEqual(taken(), [["send", ["time", NOW_MS]]])
   peer.synced()
-  const [ready, became, told] = /** @type {any[]} */ (taken())
-  assert.deepEqual(ready, ["send", ["ready"]])
-  assert.deepEqual(became, ["becameReady", "peer"])
-  assert.equal(told[1].entries.length, 2)
+  assert.deepEqual(taken(), [
+    ["send", ["ready"]],
+    ["becameReady", "peer"],
+  ])
+})
+
+test("before it is in touch it leaves old entries that it does not know to the donor", () => {
+  const { peer, replica, welcome } = fixture()
+  welcome(2)
+  const old = NOW_MS - replica.retentionMs - 1
+  peer.receive(entry("old", 1, old))
+  peer.receive(entry("young", 1, old + 1))
+  assert.deepEqual([[...replica.entries.keys()], replica.refused], [["young"], 1])
+  peer.receive(["alone"])
+  peer.receive(entry("old", 1, old))
+  assert.deepEqual([[...replica.entries.keys()], replica.refused], [["young", "old"], 1])
+})
+
+/**
+ * Lets a peer sync with a donor that has collected tombstones up to a time, and has nothing else.
+ *
+ * @param {Peer} peer
+ * @param {number} floorMs
+ */
+function syncWith(peer, floorMs) {
+  peer.receive(["donor", "3"])
+  const newcomer = peer.begin()
+  newcomer.start()
+  const hello = { event: "hello", version: [1, 0], count: 0, sum: 0, floor_ms: floorMs }
+  const [messages] = newcomer.receive(hello)
+  for (const message of messages.map((text) => JSON.parse(text))) {
+    if (message.event === "push") newcomer.receive({ event: "taken", id: message.id })
+  }
+  newcomer.receive({ event: "done", held: [] })
+  peer.synced()
+}
+
+test("writes with stamps of a clock far behind are offered again with good ones", () => {
+  const { peer, replica, write, taken, welcome } = fixture(NOW_MS - YEAR_MS)
+  const { ms } = write("k", 1)
+  assert.equal(ms, NOW_MS - YEAR_MS)
+  welcome(2)
+  assert.deepEqual(taken(), [["peersChanged", 1]], "it is not sent before it has asked")
+  syncWith(peer, NOW_MS - 40 * DAY_MS)
+  const events = /** @type {any[]} */ (taken())
+  assert.deepEqual(
+    events.map(([what]) => what),
+    [
+      ...["beginSync", "updated", "send", "restamped", "updated", "taken", "superseded", "send"],
+      "becameReady",
+    ],
+  )
+  const [, sent] = events[7]
+  assert.deepEqual([sent.key, sent.value, sent.stamp[0]], ["k", 1, NOW_MS])
+  assert.equal(replica.live, 1)
+})
+
+test("writes with old stamps are sent as they are where no delete was forgotten", () => {
+  const { peer, write, taken, welcome } = fixture(NOW_MS - YEAR_MS)
+  const stamp = write("k", 1)
+  welcome(2)
+  syncWith(peer, 0)
+  const events = /** @type {any[]} */ (taken())
+  const [, sent] = events.find(([, each]) => each?.key === "k")
+  assert.equal(sent.stamp[0], stamp.ms)
+})
+
+test("writes with old stamps go on as they are if nobody is there to ask", () => {
+  const { peer, write, taken, welcome } = fixture(NOW_MS - YEAR_MS)
+  const stamp = write("k", 1)
+  welcome()
+  taken()
+  peer.receive(["alone"])
+  const [[what, sent], ready] = /** @type {any[]} */ (taken())
+  assert.deepEqual([what, sent.key, sent.stamp[0]], ["send", "k", stamp.ms])
+  assert.deepEqual(ready, ["becameReady", "alone"])
+})
+
+test("the donor leaves after writes were set aside: they are taken back", () => {
+  const { peer, replica, write, taken, welcome } = fixture(NOW_MS - YEAR_MS)
+  const stamp = write("k", 1)
+  welcome(2)
+  peer.receive(["donor", "3"])
+  const hello = { event: "hello", version: [1, 0], count: 0, sum: 0 }
+  peer.begin().receive({ ...hello, floor_ms: NOW_MS - 40 * DAY_MS })
+  assert.equal(replica.live, 0)
+  peer.lost()
+  welcome()
+  taken()
+  peer.receive(["alone"])
+  const [updated, [what, sent]] = /** @type {any[]} */ (taken())
+  assert.deepEqual(updated, ["updated", 1])
+  assert.deepEqual([what, sent.key, sent.stamp[0]], ["send", "k", stamp.ms])
+  assert.equal(replica.live, 1)
+})
+
+test("a handler that leaves the map at the welcome, or when it is ready, ends all talk", () => {
+  const { peer, replica, port, welcome, write, taken } = fixture(NOW_MS - YEAR_MS)
+  replica.held.add("later", {
+    stamp: { ms: NOW_MS, counter: 0, writer: "w" },
+    value: "1",
+    extras: null,
+  })
+  write("k", 1)
+  const { updated } = port
+  port.updated = () => peer.lost()
+  welcome(3)
+  assert.deepEqual(taken(), [])
+  assert.equal(peer.peers, 0)
+  port.updated = updated
+
+  welcome(2)
+  port.superseded = () => peer.lost()
+  taken()
+  syncWith(peer, NOW_MS - 40 * DAY_MS)
+  const events = /** @type {any[]} */ (taken())
+  assert.ok(!events.some(([what, each]) => what === "becameReady" || each?.key === "k"))
 })
 
 test("another donor is asked for, and broadcasts are bounded", () => {
@@ -237,5 +410,6 @@ test("another donor is asked for, and broadcasts are bounded", () => {
   taken()
   peer.learned(updates.slice(0, 1))
   peer.syncFailed("3")
+  peer.tellDigest()
   assert.deepEqual(taken(), [["updated", 1]])
 })

@@ -88,28 +88,26 @@ test("records are read as they were written", () => {
     assert.equal(records.decodeWrite("k", damaged), undefined)
   }
   assert.equal(records.decodeRecord("another", text(full)), undefined)
-  const none = { floorMs: 0, syncedMs: null }
+  const none = { floorMs: 0, forgotMs: 0, syncedMs: null }
   for (const damaged of [undefined, null, [], { floorMs: -1, syncedMs: "1" }]) {
     assert.deepEqual(records.decodeMeta(damaged), none)
   }
-  assert.deepEqual(records.decodeMeta({ floorMs: 1, syncedMs: 2, later: 3 }), {
-    floorMs: 1,
-    syncedMs: 2,
-  })
+  const meta = { floorMs: 1, forgotMs: 2, syncedMs: 3 }
+  assert.deepEqual(records.decodeMeta({ ...meta, later: 4 }), meta)
 })
 
 test("what may have been deleted and forgotten", () => {
   const cases = /** @type {const} */ ([
-    // milliseconds, value, floor here, floor there, whether it is forgotten
-    [5, "1", 0, 0, false],
-    [5, "1", 0, 6, true],
-    [5, "1", 0, 5, false],
-    [5, "1", 6, 6, false],
-    [5, null, 6, 6, true],
-    [5, null, 5, 5, false],
+    // milliseconds, value, whether it is trusted, floor there, whether it is forgotten
+    [5, "1", false, 0, false],
+    [5, "1", false, 6, true],
+    [5, "1", false, 5, false],
+    [5, "1", true, 6, false],
+    [5, null, true, 6, true],
+    [5, null, true, 5, false],
   ])
-  for (const [ms, value, here, there, wanted] of cases) {
-    assert.equal(records.isForgotten(entry(ms, value), here, there), wanted)
+  for (const [ms, value, isTrusted, floorMs, wanted] of cases) {
+    assert.equal(records.isForgotten(entry(ms, value), isTrusted, floorMs), wanted)
   }
 })
 
@@ -134,9 +132,9 @@ test("a journal remembers the greatest that is gone, and what could not be saved
   assert.equal(wake.mock.callCount(), 6, "what could not be saved is not tried again at once")
   journal.isSaved("a")
   assert.equal(journal.changes.size, 0)
-  journal.cleared(new Map([["c", entry(1)]]))
-  assert.deepEqual([...journal.changes], [["c", entry(1)]])
-  assert.equal(journal.clears, 1)
+  journal.outdated()
+  assert.equal(journal.take().absences, 1)
+  assert.equal(wake.mock.callCount(), 7)
 })
 
 test("a write that is acknowledged while it is saved stays until its entry is saved", async () => {
@@ -146,7 +144,8 @@ test("a write that is acknowledged while it is saved stays until its entry is sa
   const journal = (replica.journal = new Journal(() => {}))
   /** @type {Map<string, { entry: Entry, base: undefined }>} */
   const outbox = new Map()
-  const peer = { replica, outbox, inTouch: false, syncedMs: null, resume() {}, adopt() {} }
+  replica.inTouch = false
+  const peer = { replica, outbox, syncedMs: 1 }
   const saving = new Saving(copy, /** @type {any} */ (peer), journal)
   /** @param {string} key */
   const write = (key) => {
@@ -163,7 +162,7 @@ test("a write that is acknowledged while it is saved stays until its entry is sa
   await saved
   await saving.save()
   assert.deepEqual([disks.disk.entries.size, disks.disk.outbox.size], [0, 1])
-  Object.assign(peer, { inTouch: true, syncedMs: 1 })
+  replica.inTouch = true
   await saving.save()
   assert.deepEqual([disks.disk.entries.size, disks.disk.outbox.size], [1, 0])
 })

@@ -1,10 +1,12 @@
 // Conversations of a newcomer and a donor: in the end both have the union.
 
-/** @import { Replica, Update } from "../../distmap/web/js/lww.js" */
+/** @import { Update } from "../../distmap/web/js/lww.js" */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
+import { HybridClock } from "../../distmap/web/js/clock.js"
 import { encodeEntry, isSame, wins } from "../../distmap/web/js/entries.js"
+import { Replica } from "../../distmap/web/js/lww.js"
 import { Donor, Newcomer, SLACK, WINDOW } from "../../distmap/web/js/sync.js"
 import {
   CHUNK_BYTES,
@@ -62,8 +64,8 @@ function dump(replica) {
  * @param {Replica} b
  */
 function assertEqual(a, b) {
-  assert.deepEqual(dump(a), dump(b))
   assert.deepEqual(a.digest(), b.digest())
+  assert.deepEqual(dump(a), dump(b))
   assert.equal(a.live, b.live)
 }
 
@@ -195,6 +197,28 @@ test("held entries and extras come along", () => {
   assert.equal(newcomer.held.size, 1)
 })
 
+test("held entries go both ways, and are news once", () => {
+  const donor = newReplica("a")
+  const newcomer = newReplica("b")
+  const stamp = { ms: NOW_MS + 100_000, counter: 0, writer: "x" }
+  donor.merge("both", { stamp, value: "1", extras: null })
+  newcomer.merge("both", { stamp, value: "1", extras: null })
+  newcomer.merge("mine", { stamp, value: "1", extras: null })
+  donor.merge("theirs", { stamp, value: "1", extras: null })
+  const side = new Donor(donor)
+  converse(new Newcomer(newcomer), side)
+  assert.deepEqual(
+    side.news.map((text) => JSON.parse(text).key),
+    ["mine"],
+  )
+  for (const replica of [donor, newcomer]) {
+    const keys = Array.from(replica.held, ([key]) => key)
+    assert.deepEqual(keys.sort(), ["both", "mine", "theirs"])
+  }
+  side.receive({ event: "done", held: [] })
+  assert.deepEqual(side.news, [])
+})
+
 test("an entry that one side cannot hold ends nothing", () => {
   const a = newReplica("a")
   const b = newReplica("b", new Wall(), 10)
@@ -206,30 +230,132 @@ test("an entry that one side cannot hold ends nothing", () => {
   assert.deepEqual([b.entries.size, b.refused], [1, 1])
 })
 
-test("a donor that has forgotten what the newcomer missed", () => {
-  const donor = newReplica("a")
+test("the newcomer is told of a floor that may be over what it knows of", () => {
+  const donor = forgetful("a")
   donor.set("k", 1)
   donor.floorMs = 1000
-  for (const [syncedMs, outdated] of /** @type {[number | null, boolean][]} */ ([
+  for (const [knownMs, outdated] of /** @type {[number | null, boolean][]} */ ([
     [999, true],
     [1000, false],
     [null, false],
   ])) {
-    const replica = newReplica("b")
-    const newcomer = new Newcomer(replica, syncedMs)
+    const replica = forgetful("b")
+    replica.knownMs = knownMs
+    /** @type {unknown[]} */
+    const met = []
+    const newcomer = new Newcomer(replica, (...what) => met.push([...what, replica.floorMs]))
     converse(newcomer, new Donor(donor))
-    assert.equal(newcomer.outdated, outdated)
-    assert.equal(newcomer.done, !outdated)
-    assert.equal(replica.floorMs, outdated ? 0 : 1000)
+    assert.deepEqual(met, [[1000, outdated, 0]])
+    assert.deepEqual([newcomer.done, replica.floorMs, replica.knownMs], [true, 1000, null])
   }
+})
+
+const HOUR_MS = 3_600_000
+
+/**
+ * An empty replica that keeps tombstones for an hour.
+ *
+ * @param {string} writer
+ * @param {Wall} [wall]
+ */
+function forgetful(writer, wall = new Wall()) {
+  return new Replica(new HybridClock(wall.read, writer), undefined, HOUR_MS)
+}
+
+/** One that has forgotten a delete, and one that was away since before it. */
+function apart() {
+  const wall = new Wall()
+  const home = forgetful("home", wall)
+  const away = forgetful("away", wall)
+  for (const key of ["deleted", "kept"]) {
+    const { entry } = home.set(key, 1)
+    away.merge(key, entry)
+  }
+  away.knownMs = NOW_MS
+  wall.ms += 1000
+  home.delete("deleted")
+  wall.ms += 2 * HOUR_MS
+  home.digest()
+  assert.equal(home.entries.size, 1)
+  return { wall, home, away }
+}
+
+test("what was deleted and forgotten is buried, whichever side still has it", () => {
+  for (const awayIsNewcomer of [true, false]) {
+    const { home, away } = apart()
+    const [one, two] = awayIsNewcomer ? [away, home] : [home, away]
+    const { brought, given } = converse(new Newcomer(one), new Donor(two))
+    const updates = awayIsNewcomer ? given : brought
+    const [{ key, entry, old }, ...rest] = updates
+    assert.deepEqual([key, entry.value, old?.value, rest], ["deleted", null, "1", []])
+    assert.deepEqual(entry.stamp, old?.stamp)
+    assert.deepEqual([...away.items()], [["kept", "1"]])
+    assert.deepEqual([...home.items()], [["kept", "1"]])
+    assert.equal(away.knownMs, null, "it knows now what the other knows")
+    assertEqual(home, away)
+  }
+})
+
+test("what is young, or later than the floor, is buried by nobody", () => {
+  const { home, away } = apart()
+  away.set("young", 1)
+  converse(new Newcomer(away), new Donor(home))
+  assert.deepEqual([...home.items()].sort(), [
+    ["kept", "1"],
+    ["young", "1"],
+  ])
+})
+
+test("who knows of the deletes that are forgotten brings what nobody else has", () => {
+  for (const trusted of [true, false]) {
+    const { home, away } = apart()
+    away.forget("deleted")
+    away.rewrite("old", "1")
+    const stamp = { ms: NOW_MS + 1, counter: 0, writer: "w" }
+    away.forget("old")
+    away.merge("old", { stamp, value: "1", extras: null })
+    away.knownMs = trusted ? home.forgotMs + 1 : NOW_MS
+    converse(new Newcomer(away), new Donor(home))
+    assert.equal(home.entries.has("old"), trusted)
+    assertEqual(home, away)
+  }
+})
+
+test("a stale newcomer, and a stale donor that cannot tell it better", () => {
+  const { wall, home, away } = apart()
+  const other = forgetful("other", wall)
+  other.knownMs = NOW_MS + 500
+  converse(new Newcomer(other), new Donor(away))
+  assert.deepEqual([other.knownMs, away.knownMs], [NOW_MS + 500, NOW_MS + 500])
+  assert.equal(other.entries.size, 2)
+  converse(new Newcomer(other), new Donor(home))
+  assert.deepEqual([other.knownMs, [...other.items()]], [null, [["kept", "1"]]])
+})
+
+test("a buried answer that is junk harms nobody", () => {
+  const { newcomer, replica } = asking(40)
+  const [[push]] = newcomer.receive({
+    event: "sums",
+    id: 1,
+    sums: [Array.from({ length: 32 }, () => 0)],
+  })
+  const { id } = JSON.parse(push)
+  assert.equal(JSON.parse(push).event, "push")
+  const buried = [1, { event: "delete" }]
+  newcomer.receive({ event: "taken", id, buried })
+  assert.deepEqual([replica.refused, replica.live], [2, 40])
 })
 
 const HELLO = { event: "hello", version: VERSION, count: 3, sum: 7 }
 
-/** A newcomer with a request under way, and that request. */
-function asking() {
+/**
+ * A newcomer with a request under way, and that request.
+ *
+ * @param {number} [count] so many keys it has
+ */
+function asking(count = 5) {
   const replica = newReplica("b")
-  for (let n = 0; n < 5; n++) replica.set(`k${n}`, n)
+  for (let n = 0; n < count; n++) replica.set(`k${n}`, n)
   const newcomer = new Newcomer(replica)
   newcomer.start()
   const [[text]] = newcomer.receive(HELLO)
@@ -239,6 +365,10 @@ function asking() {
 test("versions", () => {
   for (const side of [new Donor(newReplica()), new Newcomer(newReplica())]) {
     refused(() => side.receive({ ...HELLO, version: [2, 0] }), "version")
+    refused(() => side.receive({ event: "hello", version: [2, 0] }), "version")
+    refused(() => side.receive({ event: "hello", version: [1, 0] }), "protocol")
+    refused(() => side.receive({ event: "hello", version: [2] }), "protocol")
+    refused(() => side.receive({ ...HELLO, known_ms: -1 }), "protocol")
     side.receive({ ...HELLO, version: [1, 9], more: {} })
   }
 })
@@ -318,4 +448,7 @@ test("missing fields have their defaults", () => {
     next: null,
     missing: [],
   })
+  assert.deepEqual(decodeAnswer({ event: "taken", id: 1 }), { event: "taken", id: 1, buried: [] })
+  const hello = { event: "hello", version: [1, 0], count: 1, sum: 2 }
+  assert.deepEqual(decodeAnswer(hello), { ...hello, floor_ms: 0, known_ms: null })
 })

@@ -46,22 +46,24 @@ test("what is declared is there, and nothing else", async () => {
     ...["relay", "attach", "detach", "attemptOpened", "attemptReceived", "attemptFailed"],
   ])
   const declared = /** @type {[Function, string[]][]} */ ([
-    [Connection, ["close", "off", "on", "problem", "status", "wake"]],
+    [Connection, ["bytesReceived", "bytesSent", "close", "off", "on", "problem", "status", "wake"]],
     [
       DistributedMap,
       [
         ...[
           "close",
           "delete",
+          "digest",
           "divergences",
           "entries",
           "forEach",
           "get",
           "has",
           "keys",
+          "nowMs",
           "observe",
         ],
-        ...["off", "on", "peers", "problem", "ready", "refused", "set", "size", "status", "synced"],
+        ...["off", "on", "peers", "problem", "ready", "refused", "set", "size", "stamp", "status", "synced"],
         ...["eraseCopy", "persisted", "saved"],
         "values",
       ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from distmap.absence import Absence
 from distmap.donors import Donors
@@ -11,26 +11,22 @@ from distmap.peer import Peer
 from distmap.sync_donor import Burials
 from tests.simulation.planting import Replacements, bug, nothing
 
+ABSENCES: Final = ("absence", "long partition")
 
-@bug
+
+@bug(*ABSENCES)
 def floor_ignored() -> Replacements:
     """An entry that may have been deleted long ago is taken from anybody."""
     return {"lww.Replica.trusts": lambda self, known_ms: True}
 
 
-@bug
-def floor_not_told() -> Replacements:
-    """A newcomer does not learn which deletes its donor has forgotten."""
-    return {"lww.Replica.adopt_floor": nothing}
-
-
-@bug
+@bug(*ABSENCES)
 def deleted_entries_not_buried() -> Replacements:
     """Who brings what was deleted long ago is not told so."""
     return {"sync_donor.Burials.add": nothing}
 
 
-@bug
+@bug(*ABSENCES)
 def burials_lose_to_what_they_bury() -> Replacements:
     """A tombstone for what was deleted long ago is one millisecond too early."""
     add = Burials.add
@@ -41,7 +37,7 @@ def burials_lose_to_what_they_bury() -> Replacements:
     return {"sync_donor.Burials.add": replacement}
 
 
-@bug
+@bug(*ABSENCES)
 def absence_not_noticed() -> Replacements:
     """A peer that comes back thinks that it knows of all deletes."""
 
@@ -53,7 +49,7 @@ def absence_not_noticed() -> Replacements:
     return {"peer.Peer.lost": replacement}
 
 
-@bug
+@bug(*ABSENCES)
 def tombstones_collected_too_early() -> Replacements:
     """Deletes are forgotten after half the time."""
     collect = Replica.collect
@@ -68,25 +64,19 @@ def tombstones_collected_too_early() -> Replacements:
     return {"lww.Replica.collect": replacement}
 
 
-@bug
+@bug(*ABSENCES)
 def tombstones_never_collected() -> Replacements:
     """Deletes are remembered for ever."""
     return {"lww.Replica.collect": lambda self, most: True}
 
 
-@bug
-def old_writes_sent_at_once() -> Replacements:
-    """A peer that was away for long does not ask what became of the keys that it wrote."""
-    return {"peer.Peer._has_to_ask": lambda self: False, "peer.Peer._met": nothing}
-
-
-@bug
+@bug(*ABSENCES)
 def writes_set_aside_are_lost() -> Replacements:
     """What was written during a long absence is never offered again."""
     return {"peer.Peer._end_absence": nothing}
 
 
-@bug
+@bug(*ABSENCES)
 def superseded_writes_offered() -> Replacements:
     """What was written during a long absence undoes what others did since."""
     end = Absence.end
@@ -101,13 +91,13 @@ def superseded_writes_offered() -> Replacements:
     return {"absence.Absence.end": replacement}
 
 
-@bug
+@bug("hostile crowd")
 def places_never_free_again() -> Replacements:
     """A newcomer that never finishes keeps its donor."""
     return {"donors.Donors.expire": nothing}
 
 
-@bug
+@bug("hostile crowd")
 def one_connection_takes_all_places() -> Replacements:
     """A connection with many newcomers is served before all others."""
     choose = Donors._choose

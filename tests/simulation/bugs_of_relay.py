@@ -10,7 +10,7 @@ from distmap.relay_connection import RelayConnection
 from tests.simulation.planting import Replacements, bug, nothing
 
 
-@bug
+@bug()
 def acknowledged_before_broadcast() -> Replacements:
     """The relay acknowledges in one turn, and passes on in the next."""
     flush = Channel.flush
@@ -24,7 +24,7 @@ def acknowledged_before_broadcast() -> Replacements:
     return {"channel.Channel.flush": replacement}
 
 
-@bug
+@bug()
 def one_acknowledged_too_many() -> Replacements:
     """The relay counts one message more than it got."""
     init = Member.__init__
@@ -36,7 +36,7 @@ def one_acknowledged_too_many() -> Replacements:
     return {"channel.Member.__init__": replacement}
 
 
-@bug
+@bug()
 def a_turn_shared_is_a_payload_lost() -> Replacements:
     """When two senders share a turn, the last payload is lost."""
     flush = Channel.flush
@@ -49,7 +49,7 @@ def a_turn_shared_is_a_payload_lost() -> Replacements:
     return {"channel.Channel.flush": replacement}
 
 
-@bug
+@bug()
 def sender_left_out_of_the_turn() -> Replacements:
     """Who sent in a turn hears nothing of the others that did."""
     flush = Channel.flush
@@ -64,13 +64,13 @@ def sender_left_out_of_the_turn() -> Replacements:
     return {"channel.Channel.flush": replacement}
 
 
-@bug
+@bug()
 def waiting_newcomers_forgotten() -> Replacements:
     """Who waits for a donor is not told when one is free."""
     return {"donors.Donors._serve_waiting": nothing}
 
 
-@bug
+@bug()
 def donor_never_free_again() -> Replacements:
     """A donor that served as many as it may is never chosen again."""
 
@@ -84,13 +84,13 @@ def donor_never_free_again() -> Replacements:
     return {"donors.Donors._release": replacement}
 
 
-@bug
+@bug()
 def members_never_leave() -> Replacements:
     """Who has gone stays a member."""
     return {"hub.Hub.leave": nothing}
 
 
-@bug
+@bug()
 def partial_frame_lost() -> Replacements:
     """A frame that comes in two pieces loses the first."""
 
@@ -101,7 +101,7 @@ def partial_frame_lost() -> Replacements:
     return {"frames.FrameDecoder._complete": replacement}
 
 
-@bug
+@bug()
 def slow_reader_not_told() -> Replacements:
     """The queue of a slow reader is thrown away, and it does not learn of that."""
 
@@ -113,7 +113,7 @@ def slow_reader_not_told() -> Replacements:
     return {"relay_connection.RelayConnection._cut": replacement}
 
 
-@bug
+@bug()
 def messages_out_of_order() -> Replacements:
     """What queued for a slow reader is sent from the end."""
     resume = RelayConnection.resumeProducing

@@ -15,7 +15,7 @@ from tests.simulation.planting import Replacements, bug, nothing
 # -- syncs ---------------------------------------------------------------------------------------
 
 
-@bug
+@bug()
 def one_digit_not_compared() -> Replacements:
     """A sixteenth of all keys is taken for equal."""
     judge = Newcomer._judge
@@ -27,7 +27,7 @@ def one_digit_not_compared() -> Replacements:
     return {"sync.Newcomer._judge": replacement}
 
 
-@bug
+@bug()
 def nothing_handed_over() -> Replacements:
     """The newcomer keeps to itself what the donor lacks."""
     return {"sync.Newcomer._next_request": _without_pushes(Newcomer._next_request)}
@@ -42,13 +42,13 @@ def _without_pushes(next_request: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return replacement
 
 
-@bug
+@bug()
 def donor_tells_nobody() -> Replacements:
     """What a newcomer brought stays with its donor."""
     return {"peer.Peer.learned": lambda self, updates: self.updated(updates)}
 
 
-@bug
+@bug()
 def tombstones_not_synced() -> Replacements:
     """A donor hands out values only."""
     entries = Donor._entries
@@ -61,7 +61,7 @@ def tombstones_not_synced() -> Replacements:
     return {"sync_donor.Donor._entries": replacement}
 
 
-@bug
+@bug()
 def last_of_a_chunk_lost() -> Replacements:
     """A chunk that is not the last ends one entry too early."""
     entries = Donor._entries
@@ -75,7 +75,7 @@ def last_of_a_chunk_lost() -> Replacements:
     return {"sync_donor.Donor._entries": replacement}
 
 
-@bug
+@bug()
 def dead_donor_not_replaced() -> Replacements:
     """A newcomer waits on when its donor goes away."""
 
@@ -89,7 +89,7 @@ def dead_donor_not_replaced() -> Replacements:
     return {"syncing._Conversation.stream_closed": replacement}
 
 
-@bug
+@bug()
 def silent_donor_not_replaced() -> Replacements:
     """A newcomer waits for ever for a donor that says nothing."""
 
@@ -99,7 +99,7 @@ def silent_donor_not_replaced() -> Replacements:
     return {"syncing._Conversation._stalled": replacement}
 
 
-@bug
+@bug()
 def ready_too_early() -> Replacements:
     """A newcomer offers to serve others before it has anything."""
     step = Syncing._step
@@ -112,7 +112,7 @@ def ready_too_early() -> Replacements:
     return {"syncing.Syncing._step": replacement}
 
 
-@bug
+@bug()
 def ready_is_a_lie() -> Replacements:
     """A newcomer is ready when its donor is found."""
     begin_sync = Seat.begin_sync
@@ -127,31 +127,31 @@ def ready_is_a_lie() -> Replacements:
 # -- clocks and gossip ---------------------------------------------------------------------------
 
 
-@bug
+@bug()
 def future_never_comes() -> Replacements:
     """Entries from the future are never taken."""
     return {"lww.Replica.release": lambda self: []}
 
 
-@bug
+@bug()
 def future_taken_at_once() -> Replacements:
     """A wrong clock wins for ever."""
     return {"clock.HybridClock.is_ahead": lambda self, stamp: False}
 
 
-@bug
+@bug()
 def future_without_bound() -> Replacements:
     """One writer fills the memory with entries from the future."""
     return {"holding.Holding._let_go": nothing}
 
 
-@bug
+@bug()
 def let_in_and_kept() -> Replacements:
     """What a wrong clock had let in from the future stays."""
     return {"lww.Replica.hold_again": lambda self: []}
 
 
-@bug
+@bug()
 def not_written_once_more() -> Replacements:
     """What was written by a wrong clock is lost until its time."""
 
@@ -162,25 +162,25 @@ def not_written_once_more() -> Replacements:
     return {"timekeeping.Timekeeper._hold_again": replacement}
 
 
-@bug
+@bug()
 def time_asked_once() -> Replacements:
     """A clock that jumps while it is connected stays wrong."""
     return {"timekeeping.Timekeeper.ask": nothing}
 
 
-@bug
+@bug()
 def time_not_listened_to() -> Replacements:
     """The relay's time is ignored."""
     return {"timekeeping.Timekeeper._learn": nothing}
 
 
-@bug
+@bug()
 def no_gossip() -> Replacements:
     """Nobody tells a digest."""
     return {"peer.Peer.tell_digest": nothing}
 
 
-@bug
+@bug()
 def no_repair() -> Replacements:
     """Nobody minds another digest."""
     return {"seat.Seat._repair": nothing}

@@ -22,31 +22,31 @@ def _wins(wins: Callable[[Entry, Entry], bool]) -> Replacements:
     return {"lww.wins": replacement}
 
 
-@bug
+@bug()
 def no_tie_break() -> Replacements:
     """Of two writes with one stamp, each replica keeps the first."""
     return _wins(lambda new, old: new.stamp > old.stamp)
 
 
-@bug
+@bug()
 def writers_not_compared() -> Replacements:
     """Of two writes of one time by two writers, each replica keeps the first."""
     return _wins(lambda new, old: new.stamp[:2] > old.stamp[:2])
 
 
-@bug
+@bug()
 def counters_not_compared() -> Replacements:
     """Of two writes within a millisecond, each replica keeps the first."""
     return _wins(lambda new, old: new.stamp.ms > old.stamp.ms)
 
 
-@bug
+@bug()
 def last_message_wins() -> Replacements:
     """Stamps are not compared at all."""
     return _wins(lambda new, old: new != old)
 
 
-@bug
+@bug()
 def counter_not_increased() -> Replacements:
     """Two writes within a millisecond have one stamp."""
     tick = HybridClock.tick
@@ -59,13 +59,13 @@ def counter_not_increased() -> Replacements:
     return {"clock.HybridClock.tick": replacement}
 
 
-@bug
+@bug()
 def clock_does_not_observe() -> Replacements:
     """What is written after reading may be earlier than what was read."""
     return {"clock.HybridClock.observe": nothing}
 
 
-@bug
+@bug()
 def wrong_stamps_kept() -> Replacements:
     """When a clock that was ahead is corrected, its writes keep their stamps."""
 
@@ -76,7 +76,7 @@ def wrong_stamps_kept() -> Replacements:
     return {"clock.HybridClock.correct": replacement}
 
 
-@bug
+@bug()
 def deletes_forgotten() -> Replacements:
     """A delete leaves nothing behind."""
     place = Replica._place
@@ -90,7 +90,7 @@ def deletes_forgotten() -> Replacements:
     return {"lww.Replica._place": replacement}
 
 
-@bug
+@bug()
 def hash_not_renewed() -> Replacements:
     """The tree of sums does not hear of overwritten entries."""
     place = Replica._place
@@ -107,7 +107,7 @@ def hash_not_renewed() -> Replacements:
 # -- the outbox ----------------------------------------------------------------------------------
 
 
-@bug
+@bug()
 def outbox_cleared_at_disconnect() -> Replacements:
     """What was not acknowledged is forgotten when the connection is lost."""
     go_offline = Outbox.go_offline
@@ -119,7 +119,7 @@ def outbox_cleared_at_disconnect() -> Replacements:
     return {"outbox.Outbox.go_offline": replacement}
 
 
-@bug
+@bug()
 def outbox_cleared_early() -> Replacements:
     """A write is taken for acknowledged when it is sent."""
     next_message = Outbox.next_message
@@ -134,7 +134,7 @@ def outbox_cleared_early() -> Replacements:
     return {"outbox.Outbox.next_message": replacement}
 
 
-@bug
+@bug()
 def outbox_not_sent_again() -> Replacements:
     """After a reconnect only new writes are sent."""
     go_online = Outbox.go_online
@@ -146,7 +146,7 @@ def outbox_not_sent_again() -> Replacements:
     return {"outbox.Outbox.go_online": replacement}
 
 
-@bug
+@bug()
 def window_never_opens() -> Replacements:
     """What is acknowledged still counts as under way."""
     acknowledge = Outbox.acknowledge
@@ -160,13 +160,13 @@ def window_never_opens() -> Replacements:
     return {"outbox.Outbox.acknowledge": replacement}
 
 
-@bug
+@bug()
 def other_messages_not_counted() -> Replacements:
     """What is broadcast for a newcomer is acknowledged as if it were a write."""
     return {"outbox.Outbox.count_other": nothing}
 
 
-@bug
+@bug()
 def one_deferred_a_time() -> Replacements:
     """Of several writes of a key only the first Deferred fires."""
     taken = DistributedMap.taken

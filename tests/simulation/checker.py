@@ -21,6 +21,8 @@ EQUAL_SECONDS: Final = 2.0
 GOSSIP_SECONDS: Final = 90.0
 """From when gossip has something to find out."""
 REPAIR_SECONDS: Final = 5.0
+TICKS_SECONDS: Final = 30.0
+"""Within so long a map that is ready looks for what it can forget."""
 BOUNDARY_SECONDS: Final = 150.0
 BOUNDARY_MS: Final = 10_000
 """So near to the bound of what is too far ahead, clocks that differ a little decide differently."""
@@ -231,6 +233,10 @@ def _check_kept(world: World, copy: Copy) -> None:
         world.broken(f"{copy} holds {writers} entries from the future")
     if writers.total() > holding.MAX_HELD:
         world.broken(f"{copy} holds {writers.total()} entries from the future")
+    if copy.replica.known_ms is None and world.now - (copy.ready_at or world.now) > TICKS_SECONDS:
+        for key, entry in copy.replica.entries.items():
+            if entry.value is None and world.is_forgotten(entry.stamp):
+                world.broken(f"{copy} still remembers that {key} was deleted: {entry.stamp}")
     bound = (START_SECONDS + world.now) * 1000 + MAX_AHEAD_MS
     for key, entry in copy.replica.held:
         if entry.stamp.ms < bound - BOUNDARY_MS:

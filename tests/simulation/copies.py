@@ -44,6 +44,9 @@ class Copy:
         self.closed = False
         self._told: dict[str, Any] | None = None  # the map as its events tell it
         self._foreign: dict[str, Stamp] = {}
+        # What the first write of each key replaced that waits, and that of those set aside.
+        self._bases: dict[str, Stamp | None] = {}
+        self._aside: dict[str, Stamp | None] = {}
         self._latest_foreign = (0, 0)
         self._latest_own = (0, 0)
         self._away = False
@@ -147,6 +150,8 @@ class Copy:
         if before is not None and not wins(key, entry, before) and not self._witness.deceived:
             self._witness.broken(f"{self} went back at {key}: from {before} to {entry}")
         self.had[key] = entry
+        if self._writing and key not in self.map._seat.peer.outbox:
+            self._bases[key] = None if old is None else old.stamp
         if not self._writing:
             self._foreign[key] = entry.stamp
             self._latest_foreign = max(self._latest_foreign, entry.stamp[:2])
@@ -162,6 +167,10 @@ class Copy:
         return updates
 
     def _rewritten(self, rewrite: Callable[..., Update], key: str, value: Any) -> Update:
+        if key in self._aside:
+            base, now = self._aside.pop(key), self.replica.entries.get(key)
+            if base != (None if now is None else now.stamp):
+                self._witness.broken(f"{self} offers {key}, of {base}, though there is {now} now")
         self._writing = True
         update = rewrite(key, value)
         self._writing = False
@@ -199,6 +208,7 @@ class Copy:
         self._witness.trace(self.name, "sets aside", self.uri, key, update.entry.stamp)
         del self.had[key]
         self._foreign.pop(key, None)
+        self._aside.setdefault(key, self._bases[key])
         return update
 
     @property
@@ -246,6 +256,7 @@ class Copy:
             self._witness.left_alone(self, "by a liar")
         else:
             self._witness.left_alone(self, "by the relay")
+        self._aside.clear()
         became_ready(how)
 
     # -- what the map tells -----------------------------------------------------------------------

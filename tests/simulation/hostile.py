@@ -50,6 +50,7 @@ class Hostile(Attempt):
         self._channels: list[MuxStream] = []
         self._syncs: set[MuxStream] = set()
         self._member = ""
+        self._stays = random.random() < 0.5
         self._open = False
         self._act: Callable[[], None] = {
             "hostile echo": self._repeat,
@@ -99,7 +100,9 @@ class Hostile(Attempt):
             self._mux.send(channel, b'["ready"]')
 
     def _come_and_go(self) -> None:
-        """The crowd does not stay the same."""
+        """The crowd does not stay the same, or it stays and never says that it is ready."""
+        if self._stays:
+            return
         channel = self._channels.pop(self._random.randrange(len(self._channels)))
         self._mux.close(channel)
         self._join()

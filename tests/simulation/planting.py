@@ -4,26 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from tests.simulation.plan import replaced
 
 Replacements: TypeAlias = dict[str, Any]
 """As :func:`tests.simulation.plan.replaced` takes them."""
-BUGS: Final[dict[str, Callable[[], Replacements]]] = {}
+
+
+class Bug(NamedTuple):
+    """A planted bug.
+
+    Attributes:
+        build: tells what to put in the place of what.
+        among: only plans with one of these faults are tried; empty: all are.
+    """
+
+    build: Callable[[], Replacements]
+    among: frozenset[str]
+
+
+BUGS: Final[dict[str, Bug]] = {}
 
 
 @contextmanager
 def planted(name: str) -> Iterator[None]:
     """Plants a bug for a while."""
-    with replaced(BUGS[name]()):
+    with replaced(BUGS[name].build()):
         yield
 
 
-def bug(build: Callable[[], Replacements]) -> Callable[[], Replacements]:
-    """Registers a bug; its docstring says what is wrong, its name is that of the function."""
-    BUGS[build.__name__.replace("_", " ")] = build
-    return build
+def bug(*among: str) -> Callable[[Callable[[], Replacements]], Callable[[], Replacements]]:
+    """Registers a bug; its docstring says what is wrong, its name is that of the function.
+
+    Args:
+        among: faults without which it does no harm.
+    """
+
+    def register(build: Callable[[], Replacements]) -> Callable[[], Replacements]:
+        BUGS[build.__name__.replace("_", " ")] = Bug(build, frozenset(among))
+        return build
+
+    return register
 
 
 def nothing(*args: Any) -> None:

@@ -155,6 +155,11 @@ class World:
         retention_ms = self.plan.retention_seconds * 1000
         return stamp.ms < (START_SECONDS + self.now) * 1000 - retention_ms + SLACK_MS
 
+    def is_forgotten(self, stamp: Stamp) -> bool:
+        """Whether a tombstone of that time must be forgotten, by anybody's clock."""
+        retention_ms = self.plan.retention_seconds * 1000
+        return stamp.ms < (START_SECONDS + self.now) * 1000 - retention_ms - 2 * SLACK_MS
+
     def may_be_gone(self, uri: str, key: str, stamp: Stamp) -> bool:
         """Whether a later delete is so long ago that nobody need remember it."""
         deletes = self.tombstones[uri].get(key, set())

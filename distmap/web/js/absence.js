@@ -1,81 +1,79 @@
-// What happens to a replica that was away for longer than tombstones are kept.
+// Writes of a peer that was away for longer than tombstones are kept, or that stamped them by a
+// clock far behind.
 //
-// What it has from others may have been deleted and forgotten since, so it is discarded and fetched
-// afresh. Its own writes that nobody has seen are offered again, but only where others have not
-// changed the key meanwhile: there they would undo what they know nothing of.
+// Others may have changed their keys since and forgotten it. So they are set aside until the state
+// of the network is here, and are offered again only where nobody has changed the key meanwhile:
+// anywhere else they would undo what they know nothing of.
 
 /** @import { Stamp } from "./clock.js" */
 /** @import { KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
-/** @import { Outbox, Written } from "./outbox.js" */
+/** @import { Outbox, Waiting, Written } from "./outbox.js" */
 import { compareStamps } from "./clock.js"
-import { isSame } from "./entries.js"
 
 /**
  * How an absence ended.
  *
  * @typedef {object} Return
- * @property {Update[]} updates what others have changed
  * @property {Update[]} offered own writes that are offered again, with new stamps
  * @property {Written[]} taken own writes that had got through after all
  * @property {KeyedEntry[]} superseded own writes that are not offered again
  */
 
-/** One discarded replica. */
+/** The writes that are set aside. */
 export class Absence {
   #replica
-  #before
-  #writes
+  /** @type {Map<string, Waiting>} */
+  #writes = new Map()
 
-  /**
-   * @param {Replica} replica its entries are discarded now
-   * @param {Outbox} outbox emptied now
-   */
-  constructor(replica, outbox) {
+  /** @param {Replica} replica they are taken out of it */
+  constructor(replica) {
     this.#replica = replica
-    this.#before = replica.entries
-    this.#writes = outbox.drain()
-    replica.clear()
   }
 
   /**
-   * The donor died meanwhile, and the next one demands the same.
+   * Takes writes out of the outbox's hands; a later write of a key keeps the place and the base of
+   * the first.
    *
-   * @param {Outbox} outbox
+   * @param {Waiting[]} writes
+   * @returns {Update[]} what changed in the replica
    */
-  discardAgain(outbox) {
-    const again = new Map(outbox.drain().map((write) => [write.key, write]))
-    // A later write of a key keeps the place of the first.
-    for (const write of this.#writes) {
-      write.entry = again.get(write.key)?.entry ?? write.entry
-      again.delete(write.key)
+  setAside(writes) {
+    const updates = []
+    for (const { key, entry, base } of writes) {
+      const first = this.#writes.get(key)
+      this.#writes.set(key, { key, entry, base: first === undefined ? base : first.base })
+      if (this.#replica.entries.get(key) === entry) updates.push(this.#replica.forget(key))
     }
-    this.#writes.push(...again.values())
-    this.#replica.clear()
+    return updates
   }
 
   /**
-   * Nobody is left to fetch from: what was discarded is all there is.
+   * Nobody is there to ask: the writes go on as if nothing had been.
    *
    * @param {Outbox} outbox
+   * @returns {Update[]} what changed in the replica
    */
   restore(outbox) {
-    for (const [key, entry] of this.#before) this.#replica.merge(key, entry, true)
-    for (const { key, entry, base } of this.#writes) {
+    const updates = []
+    for (const { key, entry, base } of this.#writes.values()) {
+      const update = this.#replica.merge(key, entry, { trusted: true })
+      if (update !== null) updates.push(update)
       if (!outbox.has(key)) outbox.add(key, entry, base)
     }
+    return updates
   }
 
   /**
-   * The state of the network is here: settles what became of the own writes.
+   * The state of the network is here: settles what became of the writes.
    *
    * @param {Outbox} outbox
    * @returns {Return}
    */
   end(outbox) {
     /** @type {Return} */
-    const end = { updates: [], offered: [], taken: [], superseded: [] }
-    for (const { key, entry, base } of this.#writes) {
+    const end = { offered: [], taken: [], superseded: [] }
+    for (const { key, entry, base } of this.#writes.values()) {
       if (outbox.has(key)) continue // written again meanwhile: that one is on its way
       const stamp = this.#replica.entries.get(key)?.stamp
       if (isEqual(stamp, entry.stamp)) {
@@ -88,26 +86,7 @@ export class Absence {
         end.superseded.push([key, entry])
       }
     }
-    end.updates = this.#changes(outbox)
     return end
-  }
-
-  /** @param {Outbox} outbox */
-  #changes(outbox) {
-    const { entries } = this.#replica
-    /** @type {Update[]} */
-    const updates = []
-    for (const [key, entry] of entries) {
-      const old = this.#before.get(key)
-      // Own writes are no news here.
-      if (!isSame(old, entry) && !outbox.has(key)) updates.push({ key, entry, old })
-    }
-    // Whoever deleted these, nobody knows any more; the stamp is that of what is gone.
-    for (const [key, old] of this.#before) {
-      if (entries.has(key) || old.value === null) continue
-      updates.push({ key, entry: { ...old, value: null }, old })
-    }
-    return updates
   }
 }
 

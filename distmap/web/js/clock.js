@@ -4,10 +4,10 @@
 // of the wall clock, and a counter for what happens within one of them or while the wall clock is
 // behind what was already seen.
 
-/**
- * How far ahead of the relay's time a stamp may be and still be taken at once.
- */
+/** How far ahead of the relay's time a stamp may be and still be taken at once. */
 export const MAX_AHEAD_MS = 60_000
+/** How far the local clock is believed to have gone on since the relay last told its time. */
+export const HEARD_MS = 30_000
 /** The greatest integer that a stamp can carry on the wire. */
 export const MAX_COUNTER = Number.MAX_SAFE_INTEGER
 
@@ -61,6 +61,15 @@ export class HybridClock {
   }
 
   /**
+   * The same, but not much later than what the relay last said: the local clock may have jumped
+   * since, and what is taken too early replaces what nobody else may have.
+   */
+  sureMs() {
+    const nowMs = this.nowMs()
+    return this.heardMs === null ? nowMs : Math.min(nowMs, Math.trunc(this.heardMs) + HEARD_MS)
+  }
+
+  /**
    * A new stamp, later than all that this clock issued or observed.
    *
    * @param {Stamp} [after] a stamp that the new one must also be later than
@@ -100,7 +109,7 @@ export class HybridClock {
    * @param {Stamp} stamp
    */
   isAhead({ ms }) {
-    return ms > this.#ms && ms > this.nowMs() + MAX_AHEAD_MS
+    return ms > this.#ms && ms > this.sureMs() + MAX_AHEAD_MS
   }
 
   /**

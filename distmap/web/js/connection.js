@@ -13,6 +13,7 @@ import { Heartbeat } from "./heartbeat.js"
 import { RETENTION_MS } from "./lww.js"
 import { Session } from "./session.js"
 import { CLOSED, CONNECTING, OFFLINE, OPEN } from "./status.js"
+import { utf8Length } from "./text.js"
 import { onWake } from "./wake.js"
 
 const CLOSE_SECONDS = 2
@@ -74,6 +75,8 @@ export class Connection {
   /** @type {Promise<void>[]} of the members that leave */
   #leaving = []
   #stopWaking
+  #bytesReceived = 0
+  #bytesSent = 0
 
   /**
    * @param {Connector} connector
@@ -104,6 +107,16 @@ export class Connection {
   /** Why there is no connection; null if there is one, or none was tried yet. */
   get problem() {
     return this.#problem
+  }
+
+  /** The bytes of all messages of the relay so far, without those of WebSocket and TCP. */
+  get bytesReceived() {
+    return this.#bytesReceived
+  }
+
+  /** The bytes of all messages to the relay so far; likewise. */
+  get bytesSent() {
+    return this.#bytesSent
   }
 
   /**
@@ -200,7 +213,9 @@ export class Connection {
     this.#status = OPEN
     this.#problem = null
     const { endOfTurn } = this.scheduler
-    const session = new Session(transport, { endOfTurn, limits: this.#limits })
+    /** @param {number} sizeBytes */
+    const sent = (sizeBytes) => void (this.#bytesSent += sizeBytes)
+    const session = new Session(transport, { endOfTurn, limits: this.#limits, sent })
     this.session = session
     this.#heartbeat = new Heartbeat(
       this.scheduler,
@@ -213,6 +228,7 @@ export class Connection {
 
   /** @param {string} message */
   attemptReceived(message) {
+    this.#bytesReceived += utf8Length(message)
     this.#heartbeat?.heard()
     this.session?.receive(message)
   }

@@ -67,8 +67,8 @@ export function entryHash(key, entry) {
 }
 
 /**
- * Whether one entry of a key replaces another: the later stamp, and at the same stamp the greater
- * hash.
+ * Whether one entry of a key replaces another: the later stamp; at the same stamp a tombstone, or
+ * else the greater hash.
  *
  * @param {string} key
  * @param {Entry} entry
@@ -79,6 +79,7 @@ export function wins(key, entry, old) {
   const order = compareStamps(entry.stamp, old.stamp)
   if (order !== 0) return order > 0
   if (entry.value === old.value && entry.extras === old.extras) return false
+  if ((entry.value === null) !== (old.value === null)) return entry.value === null
   const first = content(key, entry)
   const second = content(key, old)
   return (hash52(first) - hash52(second) || compareUtf8(first, second)) > 0

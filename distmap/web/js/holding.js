@@ -24,6 +24,8 @@ export class Holding {
    */
   #writers = new Map()
   #size = 0
+  /** @type {number | null} of the stamps; null also while it is not known */
+  #firstMs = null
 
   get size() {
     return this.#size
@@ -47,6 +49,7 @@ export class Holding {
     const known = entries.get(key)
     if (!wins(key, entry, known)) return false
     this.#writers.set(writer, entries.set(key, entry))
+    this.#firstMs = null
     if (known !== undefined) return true
     this.#size++
     if (entries.size > MAX_HELD_PER_WRITER) this.#letGo(entries)
@@ -68,9 +71,12 @@ export class Holding {
 
   /** When the next entry is due, or something is to be fetched; null if never. */
   nextMs() {
-    let next = this.fetchAtMs ?? Infinity
-    for (const [, { stamp }] of this) next = Math.min(next, stamp.ms - MAX_AHEAD_MS)
-    return next === Infinity ? null : next
+    if (this.#firstMs === null) {
+      for (const [, { stamp: { ms } }] of this) this.#firstMs = Math.min(ms, this.#firstMs ?? ms)
+    }
+    const dueMs = this.#firstMs === null ? Infinity : this.#firstMs - MAX_AHEAD_MS
+    const nextMs = Math.min(dueMs, this.fetchAtMs ?? Infinity)
+    return nextMs === Infinity ? null : nextMs
   }
 
   /**
@@ -98,6 +104,7 @@ export class Holding {
 
   /** @param {KeyedEntry} item */
   #remove([key, { stamp }]) {
+    this.#firstMs = null
     const entries = this.#writers.get(stamp.writer)
     if (entries?.delete(key)) this.#size--
     if (entries?.size === 0) this.#writers.delete(stamp.writer)

@@ -15,8 +15,8 @@ import { wins } from "./entries.js"
  * @typedef {object} Notes
  * @property {Changes} changes
  * @property {Set<string>} writes keys of which something has come into the outbox, or left it
- * @property {number} clears how often all entries were discarded: what is saved may then have some
- *   that are unknown here
+ * @property {number} absences how often others had forgotten deletes meanwhile: what is saved may
+ *   then have entries that were deleted, and that are unknown here
  */
 
 /**
@@ -29,7 +29,7 @@ export class Journal {
   changes = new Map()
   /** @type {Set<string>} */
   writes = new Set()
-  clears = 0
+  absences = 0
   #wake
 
   /** @param {() => void} wake is called at each note */
@@ -62,14 +62,9 @@ export class Journal {
     this.changes.set(key, gone)
   }
 
-  /**
-   * All entries are discarded.
-   *
-   * @param {Map<string, Entry>} entries
-   */
-  cleared(entries) {
-    this.clears++
-    for (const [key, entry] of entries) this.note(key, entry)
+  /** Others have forgotten deletes that this replica may not know of. */
+  outdated() {
+    this.absences++
     this.#wake()
   }
 
@@ -98,10 +93,10 @@ export class Journal {
    * @returns {Notes}
    */
   take() {
-    const { changes, writes, clears } = this
+    const { changes, writes, absences } = this
     this.changes = new Map()
     this.writes = new Set()
-    return { changes, writes, clears }
+    return { changes, writes, absences }
   }
 
   /**

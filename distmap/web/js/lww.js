@@ -8,10 +8,10 @@
 /** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Journal } from "./journal.js" */
 /** @import { Summary } from "./ranges.js" */
-import { MAX_AHEAD_MS } from "./clock.js"
 import { entryHash, wins } from "./entries.js"
 import { Holding } from "./holding.js"
 import { RangeTree } from "./ranges.js"
+import { Tombstones } from "./tombstones.js"
 import { MAX_VALUE_BYTES, checkKey, encode } from "./values.js"
 
 /** How long a tombstone is kept, by default: 30 days. */
@@ -51,6 +51,20 @@ export class Replica {
   floorMs = 0
   /** @type {Journal | null} is told of each change, if the replica is saved somewhere */
   journal = null
+  /**
+   * Until when deletes that are forgotten here may have become known to the others; a stamp can be
+   * older than that, where the writer was offline.
+   */
+  forgotMs = 0
+  /**
+   * Until when this replica knows of all deletes; null while it knows of all, and only then it
+   * collects tombstones: others may need those that it has.
+   *
+   * @type {number | null}
+   */
+  knownMs = null
+  /** It was synced, and hears all news. */
+  inTouch = true
   #tree = new RangeTree()
   /**
    * Keys whose entry the tree has not seen yet: hashing is put off until somebody compares.
@@ -58,11 +72,8 @@ export class Replica {
    * @type {Set<string>}
    */
   #stale = new Set()
-  /** @type {Map<string, number>} the milliseconds of the tombstones */
-  #tombstones = new Map()
-  #collectBeforeMs = 0
-  /** @type {string[]} tombstones that were due, oldest last; some may be overwritten by now */
-  #due = []
+  #tombstones = new Tombstones()
+  #joinedMs = 0
 
   /**
    * @param {HybridClock} clock of this replica
@@ -73,17 +84,6 @@ export class Replica {
     this.clock = clock
     this.maxValueBytes = maxValueBytes
     this.retentionMs = retentionMs
-  }
-
-  /** Forgets all entries that are not held. */
-  clear() {
-    this.journal?.cleared(this.entries)
-    this.entries = new Map()
-    this.live = 0
-    this.#tree = new RangeTree()
-    this.#stale.clear()
-    this.#tombstones.clear()
-    this.#due = []
   }
 
   // -- this replica's own writes ------------------------------------------------------------------
@@ -120,8 +120,8 @@ export class Replica {
    */
   restamp(keys) {
     return keys.map((key) => {
-      const entry = /** @type {Entry} */ (this.entries.get(key))
-      return this.#place(key, { ...entry, stamp: this.clock.tick() }, entry)
+      const entry = this.#remove(key)
+      return this.#place(key, { ...entry, stamp: this.clock.tick() }, undefined)
     })
   }
 
@@ -132,23 +132,51 @@ export class Replica {
    *
    * @param {string} key
    * @param {Entry} entry
-   * @param {boolean} [trusted] it is from who knows of all deletes that were forgotten here: an old
-   *   entry that is unknown here was not deleted
+   * @param {object} [how]
+   * @param {boolean} [how.trusted] it is from who knows of all deletes that were forgotten here
+   *   (see trusts()): an old entry that is unknown here was not deleted
+   * @param {boolean} [how.cautious] this replica knows of no deletes yet, so it takes no old entry
+   *   that is unknown here: if it was not deleted, the donor has it
    * @returns {Update | null} null if it lost, was known, is held until its time, or is refused
    */
-  merge(key, entry, trusted = false) {
+  merge(key, entry, { trusted = false, cautious = false } = {}) {
     const old = this.entries.get(key)
     if (!wins(key, entry, old)) return null
     if (this.clock.isAhead(entry.stamp)) {
       this.held.add(key, entry)
       return null
     }
-    if (old === undefined && entry.stamp.ms < this.floorMs && !(trusted && hasValue(entry))) {
-      if (hasValue(entry)) this.refused++
-      return null
+    if (old === undefined && !(trusted && hasValue(entry))) {
+      let { floorMs } = this
+      if (cautious && hasValue(entry)) {
+        floorMs = Math.max(floorMs, this.certainMs() - this.retentionMs)
+      }
+      if (entry.stamp.ms < floorMs) {
+        if (hasValue(entry)) this.refused++
+        return null
+      }
     }
     this.clock.observe(entry.stamp)
     return this.#place(key, entry, old)
+  }
+
+  /**
+   * Whether somebody who knows of the deletes until then knows of those forgotten here.
+   *
+   * @param {number | null} knownMs null if of all
+   */
+  trusts(knownMs) {
+    return knownMs === null || knownMs > this.forgotMs
+  }
+
+  /**
+   * Whether an entry may be one that was deleted, and the delete forgotten.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   */
+  forbids(key, entry) {
+    return hasValue(entry) && entry.stamp.ms < this.floorMs && !this.entries.has(key)
   }
 
   /**
@@ -163,7 +191,17 @@ export class Replica {
   /** How long until release() has something to do; null if nothing is held. */
   releaseInMs() {
     const next = this.held.nextMs()
-    return next === null ? null : Math.max(0, next - this.clock.nowMs())
+    return next === null ? null : Math.max(0, next - this.clock.sureMs())
+  }
+
+  /**
+   * After the clock was set back: what is written from now on is still later than all that is here
+   * and not from the future.
+   */
+  observeAgain() {
+    for (const { stamp } of this.entries.values()) {
+      if (!this.clock.isAhead(stamp)) this.clock.observe(stamp)
+    }
   }
 
   /**
@@ -179,6 +217,17 @@ export class Replica {
       this.held.add(key, entry)
     }
     return ahead
+  }
+
+  /**
+   * Takes an entry out, as if it had never been here.
+   *
+   * @param {string} key
+   * @returns {Update}
+   */
+  forget(key) {
+    const entry = this.#remove(key)
+    return { key, entry: { ...entry, value: null }, old: entry }
   }
 
   /**
@@ -210,30 +259,57 @@ export class Replica {
   // -- tombstones ---------------------------------------------------------------------------------
 
   /**
+   * The time for what cannot be undone: a local clock that jumped must not forget deletes. It is
+   * never too late; where too early would be wrong, clock.sureMs() is taken.
+   */
+  certainMs() {
+    const { heardMs } = this.clock
+    return Math.min(this.clock.nowMs(), heardMs === null ? Infinity : Math.trunc(heardMs))
+  }
+
+  /**
    * Forgets tombstones older than the retention.
    *
    * @param {number} most how many at most
    * @returns {boolean} whether no more are
    */
   collect(most) {
+    if (this.knownMs !== null || !this.inTouch) return true
     const step = Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
-    // A local clock that jumped must not forget deletes.
-    const { heardMs } = this.clock
-    const latestMs = heardMs === null ? Infinity : Math.trunc(heardMs) + MAX_AHEAD_MS
-    const certainMs = Math.min(this.clock.nowMs(), latestMs)
-    const beforeMs = Math.floor((certainMs - this.retentionMs) / step) * step
-    if (beforeMs !== this.#collectBeforeMs) {
-      this.#collectBeforeMs = beforeMs
-      const due = [...this.#tombstones].filter(([, ms]) => ms < beforeMs)
-      this.#due = due.sort((a, b) => b[1] - a[1]).map(([key]) => key)
+    const untilMs = Math.floor((this.certainMs() - this.retentionMs) / step) * step
+    for (let due; (due = this.#tombstones.first(untilMs)) !== null; most--) {
+      if (most <= 0) return false
+      this.floorMs = Math.max(this.floorMs, due.ms + 1)
+      this.forgotMs = Math.max(this.forgotMs, this.#joinedMs, due.sinceMs)
+      this.#remove(due.key)
     }
-    for (let key; most > 0 && (key = this.#due.pop()) !== undefined; most--) {
-      const ms = this.#tombstones.get(key)
-      if (ms === undefined || ms >= beforeMs) continue
-      this.#remove(key)
-      this.floorMs = Math.max(this.floorMs, ms + 1)
-    }
-    return this.#due.length === 0
+    return true
+  }
+
+  /**
+   * Takes over the floor of a donor, as far as it can be true.
+   *
+   * @param {number} floorMs
+   */
+  adoptFloor(floorMs) {
+    const adopted = Math.min(floorMs, this.certainMs() - this.retentionMs)
+    if (adopted <= this.floorMs) return
+    this.floorMs = adopted
+    this.forgotMs = Math.max(this.forgotMs, this.clock.sureMs())
+  }
+
+  /**
+   * What is at these keys is known to the others from now on.
+   *
+   * @param {Iterable<string>} keys
+   */
+  arrived(keys) {
+    for (const key of keys) this.#tombstones.renew(key, this.clock.sureMs())
+  }
+
+  /** What is here is known to the others from now on. */
+  joined() {
+    this.#joinedMs = this.clock.sureMs()
   }
 
   // -- comparing ----------------------------------------------------------------------------------
@@ -302,23 +378,20 @@ export class Replica {
     this.entries.set(key, entry)
     this.#stale.add(key)
     this.live += Number(hasValue(entry)) - Number(hasValue(old))
-    if (hasValue(entry)) {
-      this.#tombstones.delete(key)
-    } else {
-      this.#tombstones.set(key, entry.stamp.ms)
-      if (entry.stamp.ms < this.#collectBeforeMs) this.#due.push(key)
-    }
+    if (hasValue(entry)) this.#tombstones.delete(key)
+    else this.#tombstones.set(key, entry.stamp.ms, this.clock.sureMs())
     return { key, entry, old }
   }
 
   /** @param {string} key */
   #remove(key) {
-    const old = this.entries.get(key)
-    this.journal?.changed(key, old)
-    if (hasValue(old)) this.live--
+    const entry = /** @type {Entry} */ (this.entries.get(key))
+    this.journal?.changed(key, entry)
+    if (hasValue(entry)) this.live--
     this.entries.delete(key)
     this.#tombstones.delete(key)
     this.#stale.add(key)
+    return entry
   }
 }
 

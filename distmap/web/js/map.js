@@ -2,6 +2,7 @@
 
 /** @import { Change } from "./changes.js" */
 /** @import { Connection } from "./connection.js" */
+/** @import { Stamp } from "./clock.js" */
 /** @import { KeyedEntry } from "./entries.js" */
 /** @import { Handler } from "./events.js" */
 /** @import { Update } from "./lww.js" */
@@ -10,6 +11,7 @@
 import { changeOf, tellUpdates, valueOf } from "./changes.js"
 import { HybridClock } from "./clock.js"
 import { Deferred } from "./deferreds.js"
+import { HASH_DIGITS } from "./entries.js"
 import { MapClosed, Superseded } from "./errors.js"
 import { Emitter, call } from "./events.js"
 import { Replica } from "./lww.js"
@@ -98,6 +100,27 @@ export class DistributedMap {
   /** @param {string} key */
   has(key) {
     return (this.#replica.entries.get(key)?.value ?? null) !== null
+  }
+
+  /**
+   * When a key was set, and by whom.
+   *
+   * @param {string} key
+   * @returns {Stamp | undefined} undefined if it has no value
+   */
+  stamp(key) {
+    const entry = this.#replica.entries.get(key)
+    return entry === undefined || entry.value === null ? undefined : { ...entry.stamp }
+  }
+
+  /** The relay's time as estimated here, which stamps are told in: milliseconds since 1970. */
+  nowMs() {
+    return this.#replica.clock.nowMs()
+  }
+
+  /** 13 hexadecimal digits that are the same in all equal copies; deletes count too. */
+  digest() {
+    return this.#replica.digest()[1].toString(16).padStart(HASH_DIGITS, "0")
   }
 
   /** @returns {Generator<string, void>} */

@@ -14,6 +14,16 @@ import { utf8Length } from "./text.js"
 /** What may be on its way to the relay without an acknowledgement. */
 export const WINDOW_BYTES = 1024 * 1024
 
+/**
+ * A write that waits.
+ *
+ * @typedef {object} Waiting
+ * @property {string} key
+ * @property {Entry} entry what was written
+ * @property {Stamp | undefined} base the stamp of what it replaced, or of what the first of several
+ *   writes of the key that wait replaced; undefined if there was nothing
+ */
+
 /** @typedef {[key: string, stamp: Stamp]} Written */
 /** @typedef {{ number: number, size: number, entries: KeyedEntry[] }} Sent */
 
@@ -23,7 +33,11 @@ export class Outbox {
   #waiting = new Map()
   /** @type {Set<string>} */
   #unsent = new Set()
-  /** @type {Map<string, Stamp | undefined>} of what a write replaced, when its key began to wait */
+  /**
+   * The stamp of what each waiting write replaced, when the first of them was made.
+   *
+   * @type {Map<string, Stamp | undefined>}
+   */
   #base = new Map()
   /** @type {Queue<KeyedEntry>} */
   #queue = new Queue()
@@ -91,16 +105,37 @@ export class Outbox {
     for (const [key, entry] of writes) this.add(key, entry)
   }
 
-  /** Empties the outbox. */
-  drain() {
-    const writes = Array.from(this.#waiting, ([key, entry]) => ({
-      key,
-      entry,
-      base: this.#base.get(key),
-    }))
-    for (const each of [this.#waiting, this.#base, this.#unsent]) each.clear()
-    this.#queue.reset()
+  /**
+   * Takes writes out.
+   *
+   * @param {number | null} [belowMs] only those that nobody has seen and whose stamp is below a
+   *   time; all if null
+   * @returns {Waiting[]}
+   */
+  take(belowMs = null) {
+    /** @type {Waiting[]} */
+    const writes = []
+    for (const [key, entry] of [...this.#waiting]) {
+      if (belowMs !== null && !(this.#unsent.has(key) && entry.stamp.ms < belowMs)) continue
+      writes.push({ key, entry, base: this.#base.get(key) })
+      for (const each of [this.#waiting, this.#base, this.#unsent]) each.delete(key)
+    }
+    const gone = new Set(writes.map(({ key }) => key))
+    this.#queue.reset([...this.#queue].filter(([key]) => !gone.has(key)))
     return writes
+  }
+
+  /**
+   * Whether a write that nobody has seen has a stamp below a time.
+   *
+   * @param {number} ms
+   */
+  isOlder(ms) {
+    for (const key of this.#unsent) {
+      const entry = this.#waiting.get(key)
+      if (entry !== undefined && entry.stamp.ms < ms) return true
+    }
+    return false
   }
 
   /** A new stream is open to the relay: all that waits is to be sent. */

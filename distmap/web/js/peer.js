@@ -8,16 +8,14 @@
 import { Absence } from "./absence.js"
 import { encodeEntry, isObject, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
-import { OffsetEstimator } from "./offset.js"
 import { Outbox, encodeMessages } from "./outbox.js"
 import { Newcomer, mergeAll } from "./sync.js"
+import { Timekeeper } from "./timekeeping.js"
 
 /** Of the channel protocol: major and minor. */
 export const VERSION = [1, 0]
 export const BY_PEER = "peer"
 export const ALONE = "alone"
-/** If an acknowledgement names a time so far from the estimated one, the relay is asked. */
-export const SUSPICIOUS_MS = 10_000
 
 /** The state of one map, and its side of the channel. */
 export class Peer {
@@ -26,20 +24,18 @@ export class Peer {
   id = ""
   /** How many others there are. */
   peers = 0
-  /** Whether it has the network's state and hears of what changes. */
-  inTouch = false
-  /** @type {Set<string>} ids of writers: this replica's, and those whose unsent writes it took */
-  #writers
   #port
-  #nowMs
-  #openedMs = 0
+  #open = false
   #online = false
-  #offset = new OffsetEstimator()
-  #askedTime = false
   /** @type {Absence | null} */
   #absence = null
-  /** @type {number | null} when this replica was last in touch, by the relay's time */
-  #syncedMs = null
+  #wasInTouch = false
+  /**
+   * Since when this replica is ready with what it had before a long absence.
+   *
+   * @type {number | null}
+   */
+  #returnedMs = null
 
   /**
    * @param {Replica} replica the entries
@@ -48,27 +44,27 @@ export class Peer {
    */
   constructor(replica, port, nowMs) {
     this.replica = replica
-    this.#writers = new Set([replica.clock.writer])
+    this.time = new Timekeeper(replica, this.outbox, port, nowMs)
     this.#port = port
-    this.#nowMs = nowMs
+    replica.inTouch = false
   }
 
   // -- a copy that was saved ----------------------------------------------------------------------
 
-  /** When this replica was last in touch, by the relay's time; null if it never was. */
+  /** Until when this replica knows of all deletes, also if the program ended now; null if of none. */
   get syncedMs() {
-    if (!this.inTouch) return this.#syncedMs
-    const { heardMs } = this.replica.clock // no jump of the local clock moves it
-    return heardMs === null ? null : Math.floor(heardMs)
+    const { knownMs, inTouch } = this.replica
+    return knownMs ?? (inTouch ? this.replica.certainMs() : null)
   }
 
   /**
    * Goes on from a saved copy; comes before the first stream.
    *
-   * @param {number | null} syncedMs when the copy was last in touch
+   * @param {number} knownMs until when the copy knows of all deletes
    */
-  resume(syncedMs) {
-    this.#syncedMs = syncedMs
+  resume(knownMs) {
+    this.#wasInTouch = true
+    this.replica.knownMs = knownMs
   }
 
   /**
@@ -79,7 +75,7 @@ export class Peer {
    * @param {Stamp} [base] of what it replaced
    */
   adopt(key, entry, base) {
-    this.#writers.add(entry.stamp.writer)
+    this.time.writers.add(entry.stamp.writer)
     this.replica.restore(key, entry)
     if (wins(key, entry, this.outbox.get(key)?.entry)) this.outbox.add(key, entry, base)
   }
@@ -88,14 +84,18 @@ export class Peer {
 
   /** The stream was opened; nothing is sent before the relay's welcome. */
   opened() {
-    this.#openedMs = this.#nowMs()
-    this.#offset.forget()
+    this.#open = true
+    this.time.opened()
   }
 
   /** The stream, or the connection, is gone. */
   lost() {
-    if (this.inTouch) this.#syncedMs = this.replica.clock.nowMs()
-    this.#online = this.inTouch = this.#askedTime = false
+    const { replica } = this
+    if (replica.knownMs === null && this.id) {
+      replica.knownMs = replica.inTouch ? replica.certainMs() : 0
+    }
+    this.#open = this.#online = replica.inTouch = false
+    this.time.lost()
     this.outbox.goOffline()
     this.#setPeers(0)
   }
@@ -117,12 +117,12 @@ export class Peer {
     if (name === "welcome" && isObject(first)) this.#welcome(first)
     else if (name === "members" && isInteger(first)) this.#setPeers(first - 1)
     else if (name === "ack" && isInteger(first)) this.#receiveAck(first, second)
-    else if (name === "donor" && typeof first === "string") this.#port.beginSync(first)
+    else if (name === "donor" && typeof first === "string") this.#receiveDonor(first)
     else if (name === "alone") this.#becomeReady(ALONE)
     else if (name === "client" && typeof first === "string") this.#port.serve(first)
     else if (name === "time" && typeof first === "number" && typeof second === "number") {
-      this.#askedTime = false
-      this.#setOffset(first, second)
+      this.time.answered(first, second)
+      this.release()
     }
     // Anything else is of a newer relay.
   }
@@ -135,9 +135,11 @@ export class Peer {
     }
     if (major !== VERSION[0]) throw new RemoteProtocolError(`the relay speaks version ${major}`)
     this.id = peer
-    this.#setOffset(this.#openedMs, timeMs)
-    this.#online = true
-    if (!this.#wasAwayLong()) {
+    this.time.welcomed(timeMs)
+    this.release()
+    if (!this.#open) return // a handler of what was released has left the map
+    this.#online = this.time.online = true
+    if (!this.#hasToAsk()) {
       this.outbox.goOnline()
       this.sendWrites()
     }
@@ -149,19 +151,31 @@ export class Peer {
    * @param {unknown} timeMs
    */
   #receiveAck(number, timeMs) {
-    this.#port.taken(this.outbox.acknowledge(number))
+    const taken = this.outbox.acknowledge(number)
+    this.replica.arrived(taken.map(([key]) => key))
+    this.#port.taken(taken)
     this.sendWrites()
-    if (typeof timeMs !== "number") return
-    if (Math.abs(this.replica.clock.nowMs() - timeMs) > SUSPICIOUS_MS) this.askTime()
+    if (typeof timeMs === "number") this.time.acknowledged(timeMs)
+  }
+
+  /** @param {string} donor */
+  #receiveDonor(donor) {
+    if (!this.#wasInTouch) this.replica.knownMs = 0
+    this.#port.beginSync(donor)
   }
 
   /**
-   * Whether tombstones may be forgotten that this replica has not seen: its writes then wait until
-   * it knows what became of their keys.
+   * Whether tombstones may be forgotten that this replica has not seen, or that are later than its
+   * writes: they then wait until it knows what became of their keys.
    */
+  #hasToAsk() {
+    if (this.#absence !== null || this.#wasAwayLong()) return true
+    return this.outbox.isOlder(this.replica.certainMs() - this.replica.retentionMs)
+  }
+
   #wasAwayLong() {
-    if (this.#syncedMs === null) return this.#absence !== null
-    return this.replica.clock.nowMs() - this.#syncedMs > this.replica.retentionMs
+    const { knownMs, retentionMs } = this.replica
+    return knownMs !== null && this.replica.certainMs() - knownMs > retentionMs
   }
 
   /** @param {unknown} message */
@@ -187,18 +201,18 @@ export class Peer {
   /** @param {unknown[]} entries */
   #take(entries) {
     const held = this.replica.held.size
-    this.updated(mergeAll(this.replica, entries))
+    this.updated(mergeAll(this.replica, entries, { cautious: !this.replica.inTouch }))
     // Before it is believed that the others are ahead, and not this behind.
-    if (this.replica.held.size > held) this.askTime()
+    if (this.replica.held.size > held) this.time.ask()
   }
 
   /**
-   * Others' entries took their place; while the state is fetched afresh, nobody is told.
+   * Others' entries took their place.
    *
    * @param {Update[]} updates
    */
   updated(updates) {
-    if (updates.length && this.#absence === null) this.#port.updated(updates)
+    if (updates.length) this.#port.updated(updates)
   }
 
   /** @param {number} peers */
@@ -230,49 +244,77 @@ export class Peer {
 
   // -- syncs --------------------------------------------------------------------------------------
 
-  /** A conversation with a donor. */
-  begin() {
-    return new Newcomer(this.replica, this.inTouch ? null : this.#syncedMs)
-  }
-
-  /** The donor has forgotten what this replica has not seen: begins again with nothing. */
-  discard() {
-    if (this.#absence === null) this.#absence = new Absence(this.replica, this.outbox)
-    else this.#absence.discardAgain(this.outbox)
-    this.#syncedMs = null
-    return new Newcomer(this.replica)
-  }
-
   /** The conversation with the donor is at its end. */
   synced() {
+    this.replica.joined()
     this.#port.send('["ready"]')
     this.#becomeReady(BY_PEER)
-    this.#broadcast(Array.from(this.replica.held, (item) => encodeEntry(...item)))
+  }
+
+  /** A conversation with a donor. */
+  begin() {
+    return new Newcomer(this.replica, (floorMs, outdated) => this.#met(floorMs, outdated))
+  }
+
+  /**
+   * A donor told its floor: what may undo deletes that it has forgotten is set aside.
+   *
+   * @param {number} floorMs
+   * @param {boolean} outdated
+   */
+  #met(floorMs, outdated) {
+    if (this.replica.inTouch) return // a repair
+    if (outdated) this.replica.journal?.outdated()
+    const writes = this.outbox.take(outdated && this.#wasInTouch ? null : floorMs)
+    if (writes.length === 0) return
+    this.#absence ??= new Absence(this.replica)
+    this.updated(this.#absence.setAside(writes))
   }
 
   /** @param {string} how */
   #becomeReady(how) {
-    this.inTouch = true
+    this.replica.inTouch = this.#wasInTouch = true
     if (!this.outbox.isOnline) this.outbox.goOnline()
-    const absence = this.#absence
-    this.#absence = null
-    if (absence !== null && how === ALONE && this.peers === 0) {
-      absence.restore(this.outbox)
-    } else if (absence !== null) {
-      const end = absence.end(this.outbox)
-      this.#port.restamped(end.offered)
-      this.#port.taken(end.taken)
-      this.#port.superseded(end.superseded)
-      this.#port.updated(end.updates)
+    if (how === ALONE) {
+      if (!this.#wasAwayLong()) this.replica.knownMs = null
+      else if (this.peers === 0) this.#returnedMs = this.replica.certainMs()
     }
+    this.#endAbsence(how)
+    if (!this.#open) return // a handler has left the map meanwhile
     this.sendWrites()
     this.#port.becameReady(how)
+  }
+
+  /** @param {string} how */
+  #endAbsence(how) {
+    const absence = this.#absence
+    this.#absence = null
+    if (absence === null) return
+    if (how === ALONE) {
+      this.updated(absence.restore(this.outbox))
+      return
+    }
+    const end = absence.end(this.outbox)
+    this.#port.restamped(end.offered)
+    this.updated(end.offered)
+    this.#port.taken(end.taken)
+    this.#port.superseded(end.superseded)
+  }
+
+  /** Now and then, while ready: asks for the time, and settles what a long absence left. */
+  lookUp() {
+    this.time.ask()
+    const { replica } = this
+    if (this.#returnedMs === null) return
+    if (replica.certainMs() - this.#returnedMs <= replica.retentionMs) return
+    // Who knew better would by now have been away for as long.
+    replica.knownMs = this.#returnedMs = null
   }
 
   /**
    * The donor died, stalled or broke the protocol: asks the relay for another.
    *
-   * @param {string | null} donor null if none did
+   * @param {string} donor
    */
   syncFailed(donor) {
     if (this.#online) this.#port.send(JSON.stringify(["sync", donor]))
@@ -280,96 +322,42 @@ export class Peer {
 
   /** Tells the others the digest of this replica. */
   tellDigest() {
+    if (!this.#online) return
     const [count, sum] = this.replica.digest()
-    this.#sendOthers(JSON.stringify({ event: "digest", peer: this.id, count, sum }))
+    this.outbox.countOther()
+    this.#port.send(JSON.stringify({ event: "digest", peer: this.id, count, sum }))
   }
 
   /**
-   * Others brought entries that are news to the rest too.
+   * A newcomer brought entries: they are news to the others too.
    *
    * @param {Update[]} updates
    */
   learned(updates) {
     this.updated(updates)
-    this.#broadcast(updates.map(({ key, entry }) => encodeEntry(key, entry)))
+    this.tellAll(updates.map(({ key, entry }) => encodeEntry(key, entry)))
   }
 
-  /** @param {string[]} texts */
-  #broadcast(texts) {
-    for (const message of encodeMessages(texts)) this.#sendOthers(message)
-  }
-
-  /** @param {string} message */
-  #sendOthers(message) {
-    if (!this.#online) return
-    this.outbox.countOther()
-    this.#port.send(message)
+  /**
+   * Passes entries on to the others, whoever wrote them.
+   *
+   * @param {string[]} texts
+   */
+  tellAll(texts) {
+    for (const message of encodeMessages(texts)) {
+      if (!this.#online) return
+      this.outbox.countOther()
+      this.#port.send(message)
+    }
   }
 
   // -- time ---------------------------------------------------------------------------------------
 
-  /**
-   * Learns the relay's time; what a wrong clock has done here is put right.
-   *
-   * @param {number} askedMs
-   * @param {number} timeMs
-   */
-  #setOffset(askedMs, timeMs) {
-    this.replica.clock.heardMs = timeMs
-    const offsetMs = this.#offset.add(askedMs, this.#nowMs(), timeMs)
-    if (offsetMs === null) return
-    const { clock } = this.replica
-    if (clock.correct(offsetMs)) {
-      // It was far ahead. What nobody has seen is stamped anew; what was sent, others hold back
-      // until its time: so does this peer, and writes it once more with a good stamp.
-      const own = this.outbox.unsent.filter((key) => this.#isOwn(this.replica.entries.get(key)))
-      const updates = this.replica.restamp(own)
-      this.outbox.replace(updates.map(({ key, entry }) => [key, entry]))
-      this.#port.restamped(updates)
-      const ahead = this.replica.holdAgain()
-      for (const [key, entry] of ahead) if (this.#isOwn(entry)) this.#rewrite(key, entry)
-      if (ahead.length) this.syncFailed(null)
-    }
-    this.release()
-  }
-
-  /**
-   * Whether an entry is this peer's own: another, whose clock is as wrong, may have overwritten it.
-   *
-   * @param {Entry | undefined} entry
-   */
-  #isOwn(entry) {
-    return entry !== undefined && this.#writers.has(entry.stamp.writer)
-  }
-
-  /**
-   * @param {string} key
-   * @param {Entry} entry
-   */
-  #rewrite(key, entry) {
-    const update = this.replica.rewrite(key, entry.value)
-    this.wrote(update)
-    this.#port.restamped([update])
-  }
-
-  /**
-   * Asks the relay for its time, unless the question is on its way.
-   *
-   * @returns {boolean} whether an answer is due
-   */
-  askTime() {
-    if (this.#online && !this.#askedTime) {
-      this.#askedTime = true
-      this.#port.send(JSON.stringify(["time", this.#nowMs()]))
-    }
-    return this.#online
-  }
-
   /** Takes the entries from the future whose time has come. */
   release() {
     this.updated(this.replica.release())
-    if (this.#online && this.replica.held.takeFetch(this.replica.clock.nowMs())) {
-      this.syncFailed(null)
+    if (this.#online && this.replica.held.takeFetch(this.replica.clock.sureMs())) {
+      this.#port.send(JSON.stringify(["sync", null]))
     }
   }
 }

@@ -16,6 +16,7 @@ import { RemoteProtocolError } from "./errors.js"
  *
  * @typedef {object} Meta
  * @property {number} floorMs as in a replica: tombstones below it may be gone
+ * @property {number} forgotMs as in a replica: until when they may have become known to the others
  * @property {number | null} syncedMs the copy has all that the network had at that time of the
  *   relay; null if it was never in touch
  */
@@ -34,9 +35,10 @@ import { RemoteProtocolError } from "./errors.js"
 
 /** @param {unknown} record */
 export function decodeMeta(record) {
-  const { floorMs, syncedMs } = isObject(record) ? record : {}
+  const { floorMs, forgotMs, syncedMs } = isObject(record) ? record : {}
   return /** @type {Meta} */ ({
     floorMs: isCount(floorMs) ? floorMs : 0,
+    forgotMs: isCount(forgotMs) ? forgotMs : 0,
     syncedMs: isCount(syncedMs) ? syncedMs : null,
   })
 }
@@ -148,9 +150,9 @@ export function changeWrite(key, write, known, record) {
  * and is not known here.
  *
  * @param {Entry} entry
- * @param {number} floorMs of the replica
- * @param {number} savedFloorMs of what is saved
+ * @param {boolean} isTrusted whether this program knows of the deletes that are forgotten there
+ * @param {number} floorMs of what is saved
  */
-export function isForgotten({ stamp, value }, floorMs, savedFloorMs) {
-  return stamp.ms < savedFloorMs && (value === null || floorMs < savedFloorMs)
+export function isForgotten({ stamp, value }, isTrusted, floorMs) {
+  return stamp.ms < floorMs && (value === null || !isTrusted)
 }

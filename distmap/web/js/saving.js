@@ -29,8 +29,8 @@ export class Saving {
   #saved = new Map()
   /** The time of the last touch, as last read or saved here. */
   #syncedMs = 0
-  /** The part of journal.clears that the copy has been told of. */
-  #clears = 0
+  /** The part of journal.absences that the copy has been told of. */
+  #absences = 0
 
   /**
    * @param {Copy} copy
@@ -49,19 +49,17 @@ export class Saving {
   async load() {
     const { replica } = this.#peer
     // First, since others may save meanwhile: the entries may be newer than that time.
-    const { floorMs, syncedMs } = records.decodeMeta(await this.#copy.readMeta())
+    const { floorMs, forgotMs, syncedMs } = records.decodeMeta(await this.#copy.readMeta())
     replica.floorMs = Math.max(replica.floorMs, floorMs)
-    this.#peer.resume(syncedMs)
+    replica.forgotMs = Math.max(replica.forgotMs, forgotMs)
+    if (syncedMs !== null) this.#peer.resume(syncedMs)
     this.#syncedMs = syncedMs ?? 0
     for await (const part of this.#parts("entries")) {
       for (const [key, record] of part) this.#restore(key, record)
     }
-    let firstMs = Infinity
     for await (const part of this.#parts("outbox")) {
-      for (const [key, record] of part) firstMs = Math.min(firstMs, this.#adopt(key, record))
+      for (const [key, record] of part) this.#adopt(key, record)
     }
-    // Never in touch: what was written may be older than what the others have forgotten.
-    if (syncedMs === null && firstMs < Infinity) this.#peer.resume(firstMs)
   }
 
   /**
@@ -78,18 +76,16 @@ export class Saving {
   /**
    * @param {string} key
    * @param {string} record
-   * @returns {number} when it was written
    */
   #adopt(key, record) {
     const write = records.decodeWrite(key, record, this.#peer.replica.maxValueBytes)
     if (write === undefined) {
       this.damaged++
-      return Infinity
+      return
     }
     const { entry, base } = write
     this.#saved.set(key, entry.stamp)
     this.#peer.adopt(key, entry, base)
-    return entry.stamp.ms
   }
 
   /**
@@ -116,7 +112,7 @@ export class Saving {
 
   /** Saves what has changed up to now. */
   async save() {
-    if (this.#peer.inTouch) await this.#saveAll()
+    if (this.#peer.replica.inTouch) await this.#saveAll()
     else await this.#saveWrites()
   }
 
@@ -140,11 +136,16 @@ export class Saving {
   async #saveAll() {
     const { replica, syncedMs } = this.#peer
     /** @type {Batch} */
-    const batch = { ...this.#journal.take(), floorMs: replica.floorMs, syncedMs: syncedMs ?? 0 }
+    const batch = {
+      ...this.#journal.take(),
+      floorMs: replica.floorMs,
+      forgotMs: replica.forgotMs,
+      syncedMs: syncedMs ?? 0,
+    }
     const keys = [...new Set([...batch.writes, ...batch.changes.keys()])]
     if (keys.length === 0 && batch.syncedMs - this.#syncedMs < this.#stepMs) return
     let done = 0
-    if (batch.clears === this.#clears || (await this.#purge(batch))) {
+    if (batch.absences === this.#absences || (await this.#purge(batch))) {
       for (const step of this.#steps(keys)) {
         const isLast = done + step.length === keys.length
         if (!(await this.#saveStep(batch, step, isLast))) break
@@ -176,17 +177,19 @@ export class Saving {
       if (!isSaved) return changed
       // The floor goes ahead of the tombstones that are gone, the time behind all that was seen.
       const floorMs = Math.max(meta.floorMs, batch.floorMs)
+      const forgotMs = Math.max(meta.forgotMs, batch.forgotMs)
+      const isTrusted = replica.knownMs === null || replica.knownMs > forgotMs
       const syncedMs = isLast ? Math.max(meta.syncedMs ?? 0, batch.syncedMs) : meta.syncedMs
       const isLater = syncedMs !== null && syncedMs - (meta.syncedMs ?? 0) >= this.#stepMs
-      if (floorMs > meta.floorMs || isLater) {
+      if (floorMs > meta.floorMs || forgotMs > meta.forgotMs || isLater) {
         // A newer version may have put more there.
-        changed.meta = { ...Object(found.meta), floorMs, syncedMs }
+        changed.meta = { ...Object(found.meta), floorMs, forgotMs, syncedMs }
       }
       this.#syncedMs = syncedMs ?? 0
       for (const key of entries) {
         const entry = replica.entries.get(key)
         const record = found.entries.get(key)
-        if (record === undefined && entry && records.isForgotten(entry, replica.floorMs, floorMs)) {
+        if (record === undefined && entry && records.isForgotten(entry, isTrusted, floorMs)) {
           this.#journal.note(key)
           continue
         }
@@ -228,8 +231,8 @@ export class Saving {
   }
 
   /**
-   * The replica was discarded and fetched afresh: what others saved meanwhile and it does not know
-   * may be what was deleted and forgotten.
+   * This program was away for long: what others saved meanwhile, and it does not know, may be what was
+   * deleted and forgotten.
    *
    * @param {Batch} batch
    * @returns {Promise<boolean>} false if this peer must not save now
@@ -248,13 +251,13 @@ export class Saving {
         return { entries: old.map((key) => [key, null]), outbox: [] }
       })
     }
-    this.#clears = batch.clears
+    this.#absences = batch.absences
     return true
   }
 
   /** @param {Batch} batch */
-  #isValid({ clears }) {
-    return this.#peer.inTouch && this.#journal.clears === clears
+  #isValid({ absences }) {
+    return this.#peer.replica.inTouch && this.#journal.absences === absences
   }
 
   /** The time of the last touch need not be more exact than the end of tombstones. */
@@ -288,5 +291,5 @@ export class Saving {
 /**
  * What is saved together: notes of a journal, and how things were when they were taken.
  *
- * @typedef {Notes & { floorMs: number, syncedMs: number }} Batch
+ * @typedef {Notes & { floorMs: number, forgotMs: number, syncedMs: number }} Batch
  */

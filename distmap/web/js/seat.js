@@ -10,6 +10,7 @@
 /** @import { MuxStream } from "./states.js" */
 import { AccessRefused, RemoteError, StreamError } from "./errors.js"
 import { Peer, VERSION } from "./peer.js"
+import { State } from "./states.js"
 import { OFFLINE, SYNCING } from "./status.js"
 import { Syncs } from "./syncs.js"
 import { Watching } from "./watching.js"
@@ -129,7 +130,7 @@ export class Seat {
 
   /** Asks the relay what it must answer; false if there is no channel. */
   ask() {
-    return this.peer.askTime()
+    return this.peer.time.ask()
   }
 
   #open() {
@@ -181,7 +182,9 @@ export class Seat {
 
   /** @param {string} payload */
   send(payload) {
-    if (this.#stream !== null) this.#session?.send(this.#stream, payload)
+    // The relay may have closed it in the message that is handled just now.
+    if (this.#stream === null || this.#stream.state === State.CLOSED) return
+    this.#session?.send(this.#stream, payload)
   }
 
   /** @param {Update[]} updates */
@@ -255,9 +258,10 @@ export class Seat {
 
   #scheduleRelease() {
     const waitMs = this.replica.releaseInMs()
-    if (waitMs === null || this.#releaseTimer !== null || this.#closed) return
+    if (waitMs === null || this.#closed) return
     // A wrong clock could ask for years; look again once an hour at most.
     const seconds = Math.min(waitMs / 1000 + 0.001, 3600)
+    this.#releaseTimer?.cancel()
     this.#releaseTimer = this.#scheduler.later(seconds, () => {
       this.#releaseTimer = null
       this.peer.release()

@@ -8,6 +8,7 @@ import { StreamError } from "./errors.js"
 import { DEFAULT_LIMITS, gather } from "./frames.js"
 import { MuxDemux } from "./mux.js"
 import { Kind, State } from "./states.js"
+import { utf8Length } from "./text.js"
 
 export const PROTOCOL_ERROR = 1002
 
@@ -39,6 +40,8 @@ export const PROTOCOL_ERROR = 1002
  *   the other side opens, and returns its owner; null refuses it
  * @property {Limits} [limits] what is taken from the other side
  * @property {string} [idPrefix] see MuxDemux
+ * @property {(sizeBytes: number) => void} [sent] is called with the bytes of each message that was
+ *   sent
  */
 
 /** The streams of one connection. */
@@ -48,6 +51,7 @@ export class Session {
   #mux
   #endOfTurn
   #opened
+  #sent
   #scheduled = false
 
   /**
@@ -59,6 +63,7 @@ export class Session {
     this.#transport = transport
     this.#endOfTurn = endOfTurn
     this.#opened = options.opened ?? (() => null)
+    this.#sent = options.sent ?? (() => {})
     this.#mux = new MuxDemux(limits, idPrefix)
   }
 
@@ -127,7 +132,10 @@ export class Session {
   /** Sends what has gathered, at once. */
   flush() {
     if (!this.alive) return
-    for (const message of gather(this.#mux.take())) this.#transport.send(message)
+    for (const message of gather(this.#mux.take())) {
+      this.#sent(utf8Length(message))
+      this.#transport.send(message)
+    }
   }
 
   #schedule() {

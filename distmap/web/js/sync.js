@@ -11,12 +11,20 @@
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Item, Summary } from "./ranges.js" */
 /** @import { Reply } from "./sync_donor.js" */
-/** @import { Answer, Hello } from "./sync_wire.js" */
+/** @import { Answer, Done, Hello } from "./sync_wire.js" */
 import { HASH_DIGITS } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Queue } from "./queue.js"
 import { DIGITS, isEqual } from "./ranges.js"
-import { cut, encodeHello, mergeAll } from "./sync_donor.js"
+import {
+  Burials,
+  cut,
+  encodeHello,
+  heldTexts,
+  holdAll,
+  latestKnownMs,
+  mergeAll,
+} from "./sync_donor.js"
 import * as wire from "./sync_wire.js"
 
 export { Donor, mergeAll } from "./sync_donor.js"
@@ -40,6 +48,7 @@ export const FRESH_MS = 5000
 export const SLACK = 10_000
 
 /** @typedef {(answer: Answer) => Update[]} AnswerHandler */
+/** @typedef {(floorMs: number, outdated: boolean) => void} Met */
 
 /** The side that asks, and that has the whole union at the end. */
 export class Newcomer {
@@ -47,21 +56,16 @@ export class Newcomer {
   blank
   /** The conversation is at its end: the two are equal. */
   done = false
-  /**
-   * It cannot go on: the donor may have collected tombstones that this replica has not seen, so
-   * what it has from others may be what they have deleted since.
-   */
-  outdated = false
   /** How many entries one side lacked, but for those that may have been on their way. */
   repaired = 0
   #replica
   #freshMs
-  #syncedMs
-  #floorMs = 0
+  #met
+  /** @type {Hello | null} the donor's */
+  #hello = null
   #budget = 0
   /** @type {Map<number, AnswerHandler>} */
   #handlers = new Map()
-  #greeted = false
   #finishing = false
   #nextId = 0
   // What is still to do.
@@ -75,17 +79,18 @@ export class Newcomer {
   #toGive = []
   /** @type {Queue<string>} keys to hand over */
   #toPush = new Queue()
+  #burials = new Burials()
 
   /**
    * @param {Replica} replica what it takes into and gives from
-   * @param {number | null} [syncedMs] when the replica was last in touch with the network; null if
-   *   it never was
+   * @param {Met} [met] is called with the donor's floor, and whether it has forgotten deletes that
+   *   the replica may not know of, before anything is compared
    */
-  constructor(replica, syncedMs = null) {
+  constructor(replica, met = () => {}) {
     this.blank = replica.entries.size === 0
     this.#replica = replica
     this.#freshMs = replica.clock.nowMs() - FRESH_MS
-    this.#syncedMs = syncedMs
+    this.#met = met
   }
 
   /** The first message. */
@@ -107,32 +112,44 @@ export class Newcomer {
     if (answer.event === "hello") {
       this.#receiveHello(answer)
     } else if (answer.event === "done") {
-      if (!this.#finishing) throw new RemoteProtocolError("the donor was done too early")
-      this.done = true
-      this.#replica.floorMs = Math.max(this.#replica.floorMs, this.#floorMs)
-      return [[], mergeAll(this.#replica, answer.held)]
+      return [[], this.#receiveDone(answer)]
     } else {
       const handler = this.#handlers.get(answer.id)
       if (handler === undefined) throw new RemoteProtocolError("an answer to no question")
       this.#handlers.delete(answer.id)
       updates = handler(answer)
     }
-    return [this.outdated ? [] : this.#ask(), updates]
+    return [this.#ask(), updates]
   }
 
   /** @param {Hello} hello */
-  #receiveHello({ version, count, sum, floor_ms: floorMs }) {
-    wire.checkVersion(version)
-    if (this.#greeted) throw new RemoteProtocolError("a second hello")
-    this.#greeted = true
-    if (this.#syncedMs !== null && floorMs > this.#syncedMs) {
-      this.outdated = true
-      return
-    }
-    this.#floorMs = floorMs
+  #receiveHello(hello) {
+    if (this.#hello !== null) throw new RemoteProtocolError("a second hello")
+    this.#hello = hello
+    const { count, sum, floor_ms: floorMs } = hello
+    const { knownMs } = this.#replica
+    const outdated = knownMs !== null && floorMs > knownMs
+    this.#met(floorMs, outdated)
+    if (!outdated) this.#replica.adoptFloor(floorMs)
     this.#budget = 2 * count + SLACK
     const mine = this.blank ? /** @type {Summary} */ ([0, 0]) : this.#replica.digest()
     this.#judge("", mine, [count, sum], SPLIT_ABOVE)
+  }
+
+  /**
+   * @param {Done} done
+   * @returns {Update[]}
+   */
+  #receiveDone({ held }) {
+    const hello = this.#hello
+    if (!this.#finishing || hello === null) {
+      throw new RemoteProtocolError("the donor was done too early")
+    }
+    this.done = true
+    const replica = this.#replica
+    replica.adoptFloor(hello.floor_ms)
+    replica.knownMs = latestKnownMs(replica.knownMs, hello.known_ms)
+    return holdAll(replica, held)[0]
   }
 
   /**
@@ -170,14 +187,14 @@ export class Newcomer {
     }
     if (this.#handlers.size === 0 && !this.#finishing) {
       this.#finishing = true
-      out.push(wire.done())
+      out.push(wire.done(heldTexts(this.#replica)))
     }
     return out
   }
 
   #nextRequest() {
     // Dividing comes last, and deepest ranges first: that bounds how much is still to do.
-    if (this.#toPush.length || this.#toGive.length) return this.#push()
+    if (this.#toPush.length || this.#toGive.length || this.#burials.size) return this.#push()
     const begun = this.#begun.pop()
     if (begun !== undefined) return this.#compare(...begun)
     if (this.#toCompare.length) return this.#compare(this.#gather(), "")
@@ -275,7 +292,8 @@ export class Newcomer {
     if (this.#budget < 0) {
       throw new RemoteProtocolError("many more entries than the donor said it has")
     }
-    const updates = mergeAll(this.#replica, answer.entries, true)
+    const trusted = this.#hello !== null && this.#replica.trusts(this.#hello.known_ms)
+    const updates = mergeAll(this.#replica, answer.entries, { trusted, burials: this.#burials })
     for (const { entry } of updates) this.#countRepaired(entry)
     // What the donor lacks is its to have, unless what it sent has just replaced that.
     const replaced = new Set(updates.map((update) => update.key))
@@ -291,11 +309,27 @@ export class Newcomer {
   // -- handing over -------------------------------------------------------------------------------
 
   #push() {
-    return wire.push(this.#expect(receiveTaken), cut(this.#takePushed()))
+    const texts = cut(this.#takePushed())
+    return wire.push(
+      this.#expect((answer) => this.#receiveTaken(answer)),
+      texts,
+    )
+  }
+
+  /**
+   * @param {Answer} answer
+   * @returns {Update[]}
+   */
+  #receiveTaken(answer) {
+    if (answer.event !== "taken") {
+      throw new RemoteProtocolError("entries were pushed, and not taken")
+    }
+    return mergeAll(this.#replica, answer.buried)
   }
 
   /** @returns {Generator<KeyedEntry, void>} */
   *#takePushed() {
+    yield* this.#burials.take()
     while (this.#toPush.length || this.#toGive.length) {
       const key = this.#toPush.shift()
       if (key === undefined) {
@@ -327,10 +361,4 @@ export class Newcomer {
   #countRepaired({ stamp }) {
     if (stamp.ms < this.#freshMs) this.repaired++
   }
-}
-
-/** @type {AnswerHandler} */
-function receiveTaken(answer) {
-  if (answer.event !== "taken") throw new RemoteProtocolError("entries were pushed, and not taken")
-  return []
 }

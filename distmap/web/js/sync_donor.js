@@ -3,12 +3,13 @@
 // Nothing is kept between two requests, so a newcomer can leave at any time and go on with another
 // donor. See sync.js for the conversation.
 
-/** @import { KeyedEntry } from "./entries.js" */
+/** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
-/** @import { AskEntries } from "./sync_wire.js" */
+/** @import { AskEntries, Done } from "./sync_wire.js" */
 import { decodeEntry, encodeEntry } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { byStamp } from "./holding.js"
+import { Queue } from "./queue.js"
 import * as wire from "./sync_wire.js"
 import { CHUNK_BYTES } from "./sync_wire.js"
 import { utf8Length } from "./text.js"
@@ -19,25 +20,61 @@ import { utf8Length } from "./text.js"
  * @typedef {[messages: string[], updates: Update[]]} Reply
  */
 
+/** Tombstones for entries that another peer has and that were deleted long ago. */
+export class Burials {
+  /** @type {Queue<KeyedEntry>} */
+  #entries = new Queue()
+
+  get size() {
+    return this.#entries.length
+  }
+
+  /**
+   * Of the same stamp: it is forgotten wherever the delete is.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   */
+  add(key, { stamp }) {
+    this.#entries.push([key, { stamp, value: null, extras: null }])
+  }
+
+  /**
+   * Hands them out.
+   *
+   * @returns {Generator<KeyedEntry, void>}
+   */
+  *take() {
+    for (let item = this.#entries.shift(); item; item = this.#entries.shift()) yield item
+  }
+}
+
 /**
  * Merges entries from another peer; one that no map can hold is left out, the rest is taken.
  *
- * @param {Replica} replica
+ * @param {Replica} replica takes them
  * @param {Iterable<unknown>} entries
- * @param {boolean} [trusted] see Replica.merge()
+ * @param {object} [how]
+ * @param {boolean} [how.trusted] that of Replica.merge()
+ * @param {boolean} [how.cautious] that of Replica.merge()
+ * @param {Burials} [how.burials] takes what the floor forbids
  * @returns {Update[]}
  */
-export function mergeAll(replica, entries, trusted = false) {
+export function mergeAll(replica, entries, { trusted = false, cautious = false, burials } = {}) {
+  const how = { trusted, cautious }
   const updates = []
   for (const each of entries) {
+    let key, entry
     try {
-      const [key, entry] = decodeEntry(each, replica.maxValueBytes)
-      const update = replica.merge(key, entry, trusted)
-      if (update !== null) updates.push(update)
+      ;[key, entry] = decodeEntry(each, replica.maxValueBytes)
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error
       replica.refused++
+      continue
     }
+    const update = replica.merge(key, entry, how)
+    if (update !== null) updates.push(update)
+    else if (!trusted && replica.forbids(key, entry)) burials?.add(key, entry)
   }
   return updates
 }
@@ -45,9 +82,17 @@ export function mergeAll(replica, entries, trusted = false) {
 /** The side that has the state. */
 export class Donor {
   greeted = false
+  /** The conversation is at its end. */
   done = false
+  /**
+   * Entries from the future that the newcomer has just brought: for the others too.
+   *
+   * @type {string[]}
+   */
+  news = []
   #replica
-  #trusted = false
+  /** @type {number | null} */
+  #knownMs = null
 
   /** @param {Replica} replica what it gives from and takes into */
   constructor(replica) {
@@ -65,18 +110,20 @@ export class Donor {
   receive(message) {
     const request = wire.decodeRequest(message)
     const replica = this.#replica
+    this.news = []
     if (request.event === "hello") {
-      wire.checkVersion(request.version)
       this.greeted = true
-      // It has forgotten at least the same tombstones: what it has was not deleted.
-      this.#trusted = request.floor_ms >= replica.floorMs
+      this.#knownMs = request.known_ms
       return [[encodeHello(replica)], []]
     }
     if (!this.greeted) throw new RemoteProtocolError("a sync begins with hello")
     switch (request.event) {
       case "push": {
-        const updates = mergeAll(replica, request.entries, this.#trusted)
-        return [[wire.taken(request.id)], updates]
+        const burials = new Burials()
+        const trusted = replica.trusts(this.#knownMs) // the floor may have risen meanwhile
+        const updates = mergeAll(replica, request.entries, { trusted, burials })
+        const buried = Array.from(burials.take(), (item) => encodeEntry(...item))
+        return [[wire.taken(request.id, buried)], updates]
       }
       case "ask-sums": {
         const sums = request.prefixes.map((prefix) => replica.tree.children(prefix).flat())
@@ -85,9 +132,23 @@ export class Donor {
       case "ask-entries":
         return [[this.#entries(request)], []]
       default:
-        this.done = true
-        return [[wire.done(cut([...replica.held].sort(byStamp)))], []]
+        return this.#finish(request)
     }
+  }
+
+  /**
+   * @param {Done} request
+   * @returns {Reply}
+   */
+  #finish(request) {
+    this.done = true
+    const replica = this.#replica
+    // It knows now what the newcomer knows.
+    if (replica.knownMs !== null) replica.knownMs = latestKnownMs(replica.knownMs, this.#knownMs)
+    const held = heldTexts(replica)
+    const [updates, news] = holdAll(replica, request.held)
+    this.news = news
+    return [[wire.done(held)], updates]
   }
 
   /**
@@ -128,7 +189,41 @@ export class Donor {
  * @param {boolean} [blank] says that there is nothing
  */
 export function encodeHello(replica, blank = false) {
-  return wire.hello(blank ? [0, 0] : replica.digest(), replica.floorMs)
+  return wire.hello(blank ? [0, 0] : replica.digest(), replica.floorMs, replica.knownMs)
+}
+
+/**
+ * Until when a union of two replicas knows of all deletes; null: of all so far.
+ *
+ * @param {number | null} one
+ * @param {number | null} other
+ */
+export function latestKnownMs(one, other) {
+  return one === null || other === null ? null : Math.max(one, other)
+}
+
+/**
+ * The entries that a replica holds back, those that are due first, up to a chunk.
+ *
+ * @param {Replica} replica
+ */
+export function heldTexts(replica) {
+  return cut([...replica.held].sort(byStamp))
+}
+
+/**
+ * Takes entries that the other side holds back.
+ *
+ * @param {Replica} replica
+ * @param {unknown[]} entries
+ * @returns {[updates: Update[], news: string[]]} what changed here, where their time has come; and
+ *   the entries that are held here from now
+ */
+export function holdAll(replica, entries) {
+  const before = new Set(Array.from(replica.held, ([, entry]) => entry))
+  const updates = mergeAll(replica, entries)
+  const news = [...replica.held].filter(([, entry]) => !before.has(entry))
+  return [updates, news.map((item) => encodeEntry(...item))]
 }
 
 /**

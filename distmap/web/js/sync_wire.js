@@ -17,8 +17,12 @@ export const MAX_HASHES = 8192
 export const CHUNK_BYTES = 64 * 1024
 
 /**
- * @typedef {{ event: "hello", version: number[], count: number, sum: number, floor_ms: number }}
- *   Hello
+ * Opens the conversation, from both sides: the version and the digest of the whole replica. Below
+ * `floor_ms` this side may have collected tombstones. `known_ms` is told by a side that does not
+ * know of all deletes so far: it knows of all until then.
+ *
+ * @typedef {{ event: "hello", version: number[], count: number, sum: number, floor_ms: number,
+ *   known_ms: number | null }} Hello
  */
 /** @typedef {{ event: "ask-sums", id: number, prefixes: string[] }} AskSums */
 /** @typedef {{ event: "sums", id: number, sums: number[][] }} Sums */
@@ -31,8 +35,17 @@ export const CHUNK_BYTES = 64 * 1024
  *   missing: number[] }} Entries
  */
 /** @typedef {{ event: "push", id: number, entries: unknown[] }} Push */
-/** @typedef {{ event: "taken", id: number }} Taken */
-/** @typedef {{ event: "done", held: unknown[] }} Done */
+/**
+ * `buried` are tombstones for those that were deleted so long ago that the deletes are forgotten.
+ *
+ * @typedef {{ event: "taken", id: number, buried: unknown[] }} Taken
+ */
+/**
+ * Ends the conversation, from the newcomer; the donor answers. Both tell the entries that they hold
+ * back until their time, those that are due first, up to a chunk.
+ *
+ * @typedef {{ event: "done", held: unknown[] }} Done
+ */
 
 /** @typedef {Hello | AskSums | AskEntries | Push | Done} Request */
 /** @typedef {Hello | Sums | Entries | Taken | Done} Answer */
@@ -42,9 +55,12 @@ export const CHUNK_BYTES = 64 * 1024
 /**
  * @param {Summary} digest
  * @param {number} floorMs below it tombstones may have been collected
+ * @param {number | null} knownMs until when all deletes are known; null if all are
  */
-export const hello = ([count, sum], floorMs) =>
-  JSON.stringify({ event: "hello", version: VERSION, count, sum, floor_ms: floorMs })
+export const hello = ([count, sum], floorMs, knownMs) => {
+  const message = { event: "hello", version: VERSION, count, sum, floor_ms: floorMs }
+  return JSON.stringify({ ...message, known_ms: knownMs })
+}
 
 /**
  * @param {number} id
@@ -83,11 +99,14 @@ export const entries = (id, texts, next, missing) =>
  */
 export const push = (id, texts) => `{"event":"push","id":${id},"entries":[${texts.join(",")}]}`
 
-/** @param {number} id */
-export const taken = (id) => `{"event":"taken","id":${id}}`
+/**
+ * @param {number} id
+ * @param {string[]} buried
+ */
+export const taken = (id, buried) => `{"event":"taken","id":${id},"buried":[${buried.join(",")}]}`
 
-/** @param {string[]} [texts] */
-export const done = (texts = []) => `{"event":"done","held":[${texts.join(",")}]}`
+/** @param {string[]} texts */
+export const done = (texts) => `{"event":"done","held":[${texts.join(",")}]}`
 
 // -- in -------------------------------------------------------------------------------------------
 
@@ -119,13 +138,15 @@ function digits(most) {
 const anything = () => true
 const isPrefix = digits(HASH_DIGITS)
 const hashes = listOf(isCount, MAX_HASHES)
+const isVersion = listOf(isCount, 2, 2)
 
 /** @type {Fields} */
 const HELLO = {
-  version: [listOf(isCount, 2, 2)],
+  version: [isVersion],
   count: [isCount],
   sum: [isCount],
   floor_ms: [isCount, 0],
+  known_ms: [(value) => value === null || isCount(value), null],
 }
 /** @type {Fields} */
 const DONE = { held: [listOf(anything), []] }
@@ -163,7 +184,7 @@ const ANSWERS = new Map([
       missing: [hashes, []],
     },
   ],
-  ["taken", { id: [isCount] }],
+  ["taken", { id: [isCount], buried: [listOf(anything), []] }],
   ["done", DONE],
 ])
 
@@ -173,6 +194,7 @@ const ANSWERS = new Map([
  * @param {unknown} message
  * @returns {Request}
  * @throws {RemoteProtocolError} it is no request
+ * @throws {VersionMismatch} it is the hello of another major version
  */
 export function decodeRequest(message) {
   return /** @type {Request} */ (decode(message, REQUESTS, "request"))
@@ -184,6 +206,7 @@ export function decodeRequest(message) {
  * @param {unknown} message
  * @returns {Answer}
  * @throws {RemoteProtocolError} it is no answer
+ * @throws {VersionMismatch} it is the hello of another major version
  */
 export function decodeAnswer(message) {
   return /** @type {Answer} */ (decode(message, ANSWERS, "answer"))
@@ -201,6 +224,8 @@ function decode(message, known, what) {
   }
   /** @type {Record<string, unknown>} */
   const decoded = { event: message.event }
+  // The hello of another major version may lack what this one needs: then that is the reason.
+  if (fields === HELLO && isVersion(message.version)) checkVersion(message.version)
   for (const [name, [check, missing]] of Object.entries(fields)) {
     const value = Object.hasOwn(message, name) ? message[name] : missing
     if (!check(value)) throw new RemoteProtocolError(`not a sync ${what}: its ${name}`)
@@ -212,10 +237,10 @@ function decode(message, known, what) {
 /**
  * Refuses another major version.
  *
- * @param {number[]} version
+ * @param {any} version
  * @throws {VersionMismatch} the other side's major version is not ours
  */
-export function checkVersion([major, minor]) {
+function checkVersion([major, minor]) {
   if (major === VERSION[0]) return
   throw new VersionMismatch(
     `the other side speaks version ${major}.${minor} of the sync protocol, ` +

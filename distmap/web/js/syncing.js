@@ -9,9 +9,13 @@
 import { LocalProtocolError, RemoteError } from "./errors.js"
 import { Queue } from "./queue.js"
 import { Donor } from "./sync.js"
+import { utf8Length } from "./text.js"
 
 /** A donor that says nothing for so long is replaced; a newcomer likewise is left. */
 export const STALL_SECONDS = 10
+export const PATIENCE_SECONDS = 60
+/** After the patience a conversation ends if fewer bytes a second come, on the average. */
+export const LEAST_RATE_BYTES = 1000
 /** Keys that are hashed in one turn before a sync begins. */
 export const FOLD_KEYS = 1000
 /** What the relay says when both ends are joined. */
@@ -25,11 +29,11 @@ export const OPEN = "[stream-server]:open"
  * @property {Replica} replica
  * @property {Scheduler} scheduler
  * @property {() => Newcomer} newConversation this peer's part as a newcomer
- * @property {() => Newcomer} discard the same, after all that this replica has from others was
- *   discarded
  * @property {(updates: Update[]) => void} merged the donor's entries took their place
  * @property {(updates: Update[]) => void} learned the newcomer's did: they are news to the others
  *   too
+ * @property {(texts: string[]) => void} told the newcomer brought entries from the future: they are
+ *   news to the others too
  * @property {(syncing: Syncing) => void} syncDone this newcomer has everything
  * @property {(syncing: Syncing, reason: string) => void} syncFailed this newcomer needs another
  *   donor
@@ -45,6 +49,8 @@ class Conversation {
   #joined = false
   /** @type {Timer | null} */
   #turn = null
+  #beganMs
+  #bytes = 0
   /** @type {Timer} */
   #stall
   /** @type {MuxStream | null} */
@@ -58,6 +64,7 @@ class Conversation {
   constructor(party, session, route) {
     this.party = party
     this.#session = session
+    this.#beganMs = party.scheduler.nowMs()
     this.#stall = this.#startStall()
     this.#stream = session.open(route, this)
   }
@@ -89,6 +96,11 @@ class Conversation {
     if (this.stopped) return
     this.#stall.cancel()
     this.#stall = this.#startStall()
+    this.#bytes += utf8Length(JSON.stringify(payload))
+    if (this.#trickles()) {
+      this.fail("too slow")
+      return
+    }
     if (!this.#joined) {
       this.#joined = payload === OPEN
       if (this.#joined) this.#takeTurn()
@@ -144,6 +156,12 @@ class Conversation {
     this.#turn = this.party.scheduler.soon(() => this.#takeTurn())
   }
 
+  /** Whether the other side says just enough not to be silent. */
+  #trickles() {
+    const seconds = (this.party.scheduler.nowMs() - this.#beganMs) / 1000
+    return seconds > PATIENCE_SECONDS && this.#bytes < seconds * LEAST_RATE_BYTES
+  }
+
   #startStall() {
     return this.party.scheduler.later(STALL_SECONDS, () =>
       this.fail(`silent for ${STALL_SECONDS} s`),
@@ -183,10 +201,6 @@ export class Syncing extends Conversation {
       const [messages, updates] = this.#newcomer.receive(this.inbox.shift())
       this.party.merged(updates)
       this.send(messages)
-    }
-    if (this.#newcomer.outdated) {
-      this.#newcomer = this.party.discard()
-      this.send(this.#newcomer.start())
     }
     if (this.#newcomer.done) {
       this.stop()
@@ -230,6 +244,7 @@ export class Serving extends Conversation {
     const [messages, updates] = this.#donor.receive(this.inbox.shift())
     // Before the answer: the newcomer then knows that nothing it brought can be lost with us.
     this.party.learned(updates)
+    this.party.told(this.#donor.news)
     this.send(messages)
   }
 

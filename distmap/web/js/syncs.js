@@ -54,7 +54,7 @@ export class Syncs {
     if (this.#syncing !== null && repair) return
     this.#syncing?.stop()
     this.#repair = repair
-    this.#news = this.#peer.inTouch
+    this.#news = this.replica.inTouch
     const name = Math.floor(this.#random() * 2 ** 32)
       .toString(16)
       .padStart(8, "0")
@@ -89,11 +89,6 @@ export class Syncs {
     return this.#peer.begin()
   }
 
-  discard() {
-    console.warn(`distmap: the copy of ${this.uri} is out of date: it is fetched afresh`)
-    return this.#peer.discard()
-  }
-
   /** @param {Update[]} updates */
   merged(updates) {
     if (updates.length === 0) return
@@ -104,6 +99,11 @@ export class Syncs {
   /** @param {Update[]} updates */
   learned(updates) {
     if (updates.length) this.#peer.learned(updates)
+  }
+
+  /** @param {string[]} texts */
+  told(texts) {
+    this.#peer.tellAll(texts)
   }
 
   /** @param {Syncing} syncing */

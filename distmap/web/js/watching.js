@@ -57,7 +57,7 @@ export class Watching {
   #waitForTick() {
     this.#tickTimer = this.#scheduler.later(this.#gossip.nextSeconds(), () => {
       this.#waitForTick()
-      this.#peer.askTime()
+      this.#peer.lookUp()
       // Also alone: folding is what collects old tombstones.
       this.#whenFolded(() => this.#tell())
     })

@@ -5,12 +5,13 @@
 /** @import { Written } from "./outbox.js" */
 import { compareStamps } from "./clock.js"
 import { Deferred } from "./deferreds.js"
+import { Queue } from "./queue.js"
 
 /** @typedef {{ stamp: Stamp, taken: Deferred<any>, result: unknown }} Write */
 
 /** By key, the promises, oldest first. */
 export class Writes {
-  /** @type {Map<string, Write[]>} */
+  /** @type {Map<string, Queue<Write>>} */
   #waiting = new Map()
 
   /**
@@ -22,9 +23,9 @@ export class Writes {
    */
   add({ key, entry: { stamp } }, result) {
     const write = { stamp, taken: new Deferred(), result }
-    const waiting = this.#waiting.get(key)
-    if (waiting === undefined) this.#waiting.set(key, [write])
-    else waiting.push(write)
+    const waiting = this.#waiting.get(key) ?? new Queue()
+    waiting.push(write)
+    this.#waiting.set(key, waiting)
     return write.taken.promise
   }
 
@@ -37,9 +38,10 @@ export class Writes {
     for (const [key, stamp] of writes) {
       const waiting = this.#waiting.get(key)
       if (waiting === undefined) continue
-      while (waiting.length && compareStamps(waiting[0].stamp, stamp) <= 0) {
-        const write = waiting.shift()
-        write?.taken.resolve(write.result)
+      for (let write = waiting.first; write; write = waiting.first) {
+        if (compareStamps(write.stamp, stamp) > 0) break
+        waiting.shift()
+        write.taken.resolve(write.result)
       }
       if (waiting.length === 0) this.#waiting.delete(key)
     }

@@ -1,0 +1,140 @@
+// The streams of a sync: who is slow or silent is left, and nothing is said on a closed stream.
+
+/** @import { Party } from "../../distmap/web/js/syncing.js" */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { Session } from "../../distmap/web/js/session.js"
+import { Newcomer } from "../../distmap/web/js/sync.js"
+import {
+  LEAST_RATE_BYTES,
+  OPEN,
+  PATIENCE_SECONDS,
+  STALL_SECONDS,
+  Serving,
+  Syncing,
+} from "../../distmap/web/js/syncing.js"
+import { Clock, newReplica } from "./support.mjs"
+
+const HELLO = { event: "hello", version: [1, 0], count: 1_000_000, sum: 7 }
+
+/** A party that notes what it is told, and a session whose messages go nowhere. */
+function fixture() {
+  const clock = new Clock()
+  const replica = newReplica()
+  /** @type {any[]} */
+  const told = []
+  /** @param {string} what */
+  const note =
+    (what) =>
+    (/** @type {any[]} */ ...detail) =>
+      void told.push([what, ...detail])
+  /** @type {Party} */
+  const party = {
+    uri: "/fruits",
+    replica,
+    scheduler: clock,
+    newConversation: () => new Newcomer(replica),
+    merged: () => {},
+    learned: () => {},
+    told: (texts) => void (texts.length && told.push(["told", ...texts])),
+    syncDone: note("done"),
+    syncFailed: (_, reason) => void told.push(["failed", reason]),
+    servingEnded: note("ended"),
+  }
+  /** @type {string[]} */
+  const sent = []
+  const transport = { send: (/** @type {string} */ text) => void sent.push(text), close() {} }
+  const session = new Session(transport, { endOfTurn: clock.endOfTurn })
+  return { clock, replica, party, session, told, sent }
+}
+
+/**
+ * The next chunk of a donor that has no end.
+ *
+ * @param {number} n
+ * @param {number} size
+ */
+function chunk(n, size) {
+  const stamp = [n, 0, "w"]
+  const entry = { event: "set", key: `k${n}`, value: "x".repeat(size), stamp }
+  return { event: "entries", id: n, entries: [entry], next: n.toString(16).padStart(13, "0") }
+}
+
+test("a donor that trickles is left after the patience, one that is slow is not", async () => {
+  for (const [size, wanted] of /** @type {[number, any[]][]} */ ([
+    [10, [["failed", "too slow"]]],
+    [LEAST_RATE_BYTES * 5, []],
+  ])) {
+    const { clock, party, session, told } = fixture()
+    const syncing = new Syncing(party, session, "3", "me.1")
+    syncing.streamData(OPEN)
+    await clock.advance()
+    syncing.streamData(HELLO)
+    let n = 0
+    for (; 5 * n < PATIENCE_SECONDS; n++) {
+      await clock.advance(5)
+      assert.deepEqual(told, [], `${5 * n} s`)
+      syncing.streamData(chunk(n + 1, size))
+    }
+    await clock.advance(5)
+    syncing.streamData(chunk(n + 1, size))
+    assert.deepEqual(told, wanted)
+    syncing.stop()
+    assert.equal(clock.pending, 0)
+  }
+})
+
+test("a newcomer that trickles is left too", async () => {
+  const { clock, party, session, told } = fixture()
+  const serving = new Serving(party, session, "3", "4.1")
+  serving.streamData(OPEN)
+  await clock.advance()
+  serving.streamData(HELLO)
+  for (let n = 0; n < 14 && told.length === 0; n++) {
+    await clock.advance(5)
+    serving.streamData({ event: "ask-sums", id: n, prefixes: [""] })
+  }
+  assert.deepEqual(told, [["ended", serving]])
+  assert.equal(clock.nowMs() > 1000 * PATIENCE_SECONDS, true)
+  assert.equal(clock.pending, 0)
+})
+
+test("who says nothing is left", async () => {
+  const { clock, party, session, told } = fixture()
+  const syncing = new Syncing(party, session, "3", "me.1")
+  await clock.advance(STALL_SECONDS - 1)
+  assert.deepEqual(told, [])
+  await clock.advance(1)
+  assert.deepEqual(told, [["failed", `silent for ${STALL_SECONDS} s`]])
+  syncing.streamData(HELLO)
+  syncing.stop()
+  assert.equal(told.length, 1)
+})
+
+test("what is held at the newcomer's is told to the others before the answer", async () => {
+  const { clock, party, replica, session, told, sent } = fixture()
+  const serving = new Serving(party, session, "3", "4.1")
+  serving.streamData(OPEN)
+  serving.streamData({ ...HELLO, count: 0 })
+  const ms = replica.clock.nowMs() + 100_000
+  const entry = { event: "set", key: "later", value: 1, stamp: [ms, 0, "w"] }
+  let answered = false
+  const { told: tell } = party
+  party.told = (texts) => {
+    session.flush()
+    if (texts.length) answered = sent.join("").includes('"done"')
+    tell(texts)
+  }
+  serving.streamData({ event: "done", held: [entry] })
+  serving.streamData({ event: "ask-sums", id: 1, prefixes: [] })
+  await clock.advance()
+  assert.deepEqual(
+    told.map(([what, text]) => [what, JSON.parse(text)]),
+    [["told", entry]],
+    "once",
+  )
+  assert.equal(answered, false)
+  assert.ok(sent.join("").includes('"done"'))
+  serving.stop()
+})
