@@ -6,10 +6,11 @@ import { mock, test } from "node:test"
 
 import { encodeEntry } from "../../distmap/web/js/entries.js"
 import { Journal } from "../../distmap/web/js/journal.js"
+import { Peer } from "../../distmap/web/js/peer.js"
 import * as records from "../../distmap/web/js/records.js"
 import { Saving } from "../../distmap/web/js/saving.js"
 import { Disks, MemoryStore } from "./stores.mjs"
-import { newReplica } from "./support.mjs"
+import { NOW_MS, newReplica } from "./support.mjs"
 
 /**
  * @param {number} ms
@@ -165,4 +166,25 @@ test("a write that is acknowledged while it is saved stays until its entry is sa
   replica.inTouch = true
   await saving.save()
   assert.deepEqual([disks.disk.entries.size, disks.disk.outbox.size], [1, 0])
+})
+
+test("a peer goes on from what its copy knew of deletes", async () => {
+  const disks = new Disks()
+  const copy = await new MemoryStore(disks).open("one", () => {})
+  disks.disk.meta = { floorMs: 5, forgotMs: 7, syncedMs: NOW_MS - 1000 }
+  const replica = newReplica()
+  /** @type {any} */
+  const port = new Proxy({}, { get: () => () => {} })
+  const peer = new Peer(replica, port, () => NOW_MS)
+  assert.equal(peer.syncedMs, null)
+  await new Saving(copy, peer, new Journal(() => {})).load()
+  assert.deepEqual([replica.floorMs, replica.forgotMs, peer.syncedMs], [5, 7, NOW_MS - 1000])
+  peer.opened()
+  peer.receive(["welcome", { version: [1, 0], peer: "1", time_ms: NOW_MS, members: 2 }])
+  peer.receive(["donor", "2"])
+  assert.equal(replica.knownMs, NOW_MS - 1000, "it is no newcomer that knows nothing")
+  peer.receive(["alone"])
+  assert.equal(peer.syncedMs, NOW_MS)
+  peer.lost()
+  assert.equal(peer.syncedMs, NOW_MS)
 })
