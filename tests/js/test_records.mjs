@@ -6,6 +6,7 @@ import { mock, test } from "node:test"
 
 import { encodeEntry } from "../../distmap/web/js/entries.js"
 import { Journal } from "../../distmap/web/js/journal.js"
+import { RETENTION_MS, RETENTION_STEPS } from "../../distmap/web/js/lww.js"
 import { Peer } from "../../distmap/web/js/peer.js"
 import * as records from "../../distmap/web/js/records.js"
 import { Saving } from "../../distmap/web/js/saving.js"
@@ -172,7 +173,10 @@ test("a peer goes on from what its copy knew of deletes", async () => {
   const disks = new Disks()
   const copy = await new MemoryStore(disks).open("one", () => {})
   disks.disk.meta = { floorMs: 5, forgotMs: 7, syncedMs: NOW_MS - 1000 }
+  const deleted = entry(1, null)
+  disks.disk.entries.set("k", encodeEntry("k", deleted))
   const replica = newReplica()
+  replica.retentionMs = RETENTION_MS
   /** @type {any} */
   const port = new Proxy({}, { get: () => () => {} })
   const peer = new Peer(replica, port, () => NOW_MS)
@@ -187,4 +191,11 @@ test("a peer goes on from what its copy knew of deletes", async () => {
   assert.equal(peer.syncedMs, NOW_MS)
   peer.lost()
   assert.equal(peer.syncedMs, NOW_MS)
+
+  // A delete of the copy was known to the others when it was saved, whatever the clock said since.
+  replica.inTouch = true
+  replica.knownMs = null
+  assert.ok(replica.collect(10))
+  assert.deepEqual([replica.entries.size, replica.floorMs], [0, 5])
+  assert.equal(replica.forgotMs, NOW_MS - 1000 + RETENTION_MS / RETENTION_STEPS)
 })

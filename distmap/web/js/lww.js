@@ -246,13 +246,15 @@ export class Replica {
    *
    * @param {string} key
    * @param {Entry} entry
+   * @param {number} [sinceMs] by when it had become known to the others; not yet, if undefined
    * @returns {boolean} whether it took its place
    */
-  restore(key, entry) {
+  restore(key, entry, sinceMs) {
     const old = this.entries.get(key)
     if (!wins(key, entry, old)) return false
     this.clock.observe(entry.stamp)
     this.#place(key, entry, old)
+    if (sinceMs !== undefined) this.#tombstones.renew(key, sinceMs)
     return true
   }
 

@@ -55,7 +55,7 @@ export class Saving {
     if (syncedMs !== null) this.#peer.resume(syncedMs)
     this.#syncedMs = syncedMs ?? 0
     for await (const part of this.#parts("entries")) {
-      for (const [key, record] of part) this.#restore(key, record)
+      for (const [key, record] of part) this.#restore(key, record, this.#syncedMs + this.#stepMs)
     }
     for await (const part of this.#parts("outbox")) {
       for (const [key, record] of part) this.#adopt(key, record)
@@ -65,12 +65,13 @@ export class Saving {
   /**
    * @param {string} key
    * @param {string} record
+   * @param {number} sinceMs by when it had been saved, and was known to the others
    */
-  #restore(key, record) {
+  #restore(key, record, sinceMs) {
     const { replica } = this.#peer
     const entry = records.decodeRecord(key, record, replica.maxValueBytes)
     if (entry === undefined) this.damaged++
-    else if (replica.restore(key, entry)) this.#journal.isSaved(key)
+    else if (replica.restore(key, entry, sinceMs)) this.#journal.isSaved(key)
   }
 
   /**
