@@ -5,11 +5,10 @@ Members whose stream has the same id share one piece of bytes, however many they
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from distmap.frames import gather
+from distmap.frames import MESSAGE_BYTES, change_prefix, gather
 
 LinkT = TypeVar("LinkT", bound=Hashable)
 
@@ -19,6 +18,9 @@ Outgoing: TypeAlias = tuple[bytes, list[LinkT]]
 SENDERS_TOGETHER: Final = 32
 """Each sender in a message gets one of its own, without its own payloads: so those of more senders
 are cut into several messages, most of which are then the same for everybody."""
+
+
+NOBODY: Final[frozenset[Any]] = frozenset()
 
 
 class Member(Generic[LinkT]):
@@ -63,9 +65,12 @@ class Member(Generic[LinkT]):
         self.ready = False
         self.donor: Member[LinkT] | None = None
         self.asked = ""
-        self.failed: set[str] = set()
-        self.serving: set[Member[LinkT]] = set()
+        self.failed: frozenset[str] = NOBODY  # an empty set of its own would be a fifth of it
+        self.serving: frozenset[Member[LinkT]] = NOBODY
         self.received = 0
+
+
+_Pending: TypeAlias = tuple[Member[LinkT], bytes, bool]
 
 
 class Channel(Generic[LinkT]):
@@ -77,7 +82,8 @@ class Channel(Generic[LinkT]):
         ready: those that can serve others, by id.
         free: those of them that can serve one more, the one chosen or freed longest ago first.
         waiting: those that wait for a donor to be free, the one that waits longest first.
-        pending: the payloads to hand out, and who sent them.
+        pending: what is to be handed out: who sent it, data frames as of its stream, and whether
+            all payloads in them are objects.
         joined: the ids of members that the others have not been told of.
         left: likewise.
     """
@@ -99,9 +105,9 @@ class Channel(Generic[LinkT]):
         self.members: dict[str, Member[LinkT]] = {}
         self.groups: dict[tuple[bytes, bool], dict[Member[LinkT], LinkT]] = {}
         self.ready: dict[str, Member[LinkT]] = {}
-        self.free: OrderedDict[str, Member[LinkT]] = OrderedDict()
-        self.waiting: OrderedDict[str, Member[LinkT]] = OrderedDict()
-        self.pending: list[tuple[Member[LinkT], bytes]] = []
+        self.free: dict[str, Member[LinkT]] = {}
+        self.waiting: dict[str, Member[LinkT]] = {}
+        self.pending: list[_Pending[LinkT]] = []
         self.joined: list[str] = []
         self.left: list[str] = []
 
@@ -122,17 +128,27 @@ class Channel(Generic[LinkT]):
             each.pop(member.id, None)
         self.left.append(member.id)
 
+    def say(self, sender: Member[LinkT], payload: bytes) -> None:
+        """A member told something to the others."""
+        frame = b"%b%b]\n" % (sender.prefix, payload)
+        self.pending.append((sender, frame, payload[:1] == b"{"))
+
+    def say_objects(self, sender: Member[LinkT], text: bytes) -> None:
+        """A member told objects: whole data frames, each begun by its prefix."""
+        self.pending.append((sender, text, True))
+
     def flush(self) -> list[Outgoing[LinkT]]:
         """Hands out the members' payloads; each goes to all members but its sender."""
         pending, self.pending = self.pending, []
         out: list[Outgoing[LinkT]] = []
         for part in _cut(pending):
-            senders = {sender for sender, _ in part}
+            senders = {sender for sender, _, _ in part}
             for (prefix, plain), group in self.groups.items():
                 everything = [
-                    (sender, b"%b%b]\n" % (prefix, payload))
-                    for sender, payload in part
-                    if plain or payload[:1] == b"{"
+                    (sender, text)
+                    for sender, said, objects in part
+                    if plain or objects
+                    for text in _with_prefix(said, sender.prefix, prefix)
                 ]
                 links = [link for member, link in group.items() if member not in senders]
                 if links:
@@ -151,16 +167,23 @@ class Channel(Generic[LinkT]):
         ]
 
 
-def _cut(
-    pending: list[tuple[Member[LinkT], bytes]],
-) -> Iterator[list[tuple[Member[LinkT], bytes]]]:
-    """Cuts payloads into parts of at most :data:`SENDERS_TOGETHER` senders."""
-    part: list[tuple[Member[LinkT], bytes]] = []
+def _with_prefix(text: bytes, old: bytes, new: bytes) -> list[bytes]:
+    """Data frames for the streams of a group; one by one if they have grown too large together."""
+    changed = change_prefix(text, old, new)
+    if changed is text or len(changed) <= MESSAGE_BYTES:
+        return [changed]
+    return [b"%b\n" % line for line in changed.split(b"\n")[:-1]]
+
+
+def _cut(pending: list[_Pending[LinkT]]) -> Iterator[list[_Pending[LinkT]]]:
+    """Cuts what is pending into parts of at most :data:`SENDERS_TOGETHER` senders."""
+    part: list[_Pending[LinkT]] = []
     senders: set[Member[LinkT]] = set()
-    for sender, payload in pending:
+    for each in pending:
+        sender = each[0]
         if sender not in senders and len(senders) == SENDERS_TOGETHER:
             yield part
             part, senders = [], set()
         senders.add(sender)
-        part.append((sender, payload))
+        part.append(each)
     yield part

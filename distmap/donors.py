@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Final, Generic
 
-from distmap.channel import Channel, LinkT, Member
+from distmap.channel import NOBODY, Channel, LinkT, Member
 
 MAX_SERVING: Final = 4
 """Newcomers that one donor serves at a time."""
@@ -59,7 +59,7 @@ class Donors(Generic[LinkT]):
     def find_another(self, member: Member[LinkT], failed: str | None) -> None:
         """The same for one whose donor failed, or that wants to sync once more."""
         if failed is not None and failed == member.asked:
-            member.failed.add(failed)
+            member.failed |= {failed}
         self._release(member)
         self.find(member)
         self._serve_waiting(member.channel)
@@ -94,8 +94,8 @@ class Donors(Generic[LinkT]):
     def _choose(self, donor: Member[LinkT], member: Member[LinkT]) -> None:
         channel = member.channel
         channel.waiting.pop(member.id, None)
-        channel.free.move_to_end(donor.id)
-        donor.serving.add(member)
+        channel.free[donor.id] = channel.free.pop(donor.id)  # behind the others
+        donor.serving |= {member}
         if len(donor.serving) == MAX_SERVING:
             del channel.free[donor.id]
         member.donor = donor
@@ -107,7 +107,7 @@ class Donors(Generic[LinkT]):
     def _make_ready(self, member: Member[LinkT]) -> None:
         channel = member.channel
         channel.waiting.pop(member.id, None)
-        member.failed.clear()
+        member.failed = NOBODY
         if not member.ready:
             member.ready = True
             channel.ready[member.id] = channel.free[member.id] = member
@@ -118,7 +118,7 @@ class Donors(Generic[LinkT]):
             return
         del self._since[member]
         self._served.discard((member.channel.name, member.link))
-        donor.serving.remove(member)
+        donor.serving = donor.serving - {member} or NOBODY
         if donor.id in donor.channel.members:
             donor.channel.free.setdefault(donor.id, donor)
 

@@ -8,6 +8,7 @@ on byte for byte.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -81,9 +82,24 @@ def encode_frame(stream_id: str, event: str, payload: bytes = b"") -> bytes:
     return b'[%b,"%b"]\n' % (encode_json(stream_id), event.encode())
 
 
+@lru_cache(maxsize=1024)
 def data_prefix(stream_id: str) -> bytes:
     """What stands before the payload in each data frame of a stream; ``]\\n`` stands after it."""
     return b'[%b,"data",' % encode_json(stream_id)
+
+
+def are_objects(data: bytes, count: int, prefix: bytes) -> bool:
+    """Whether a text that :class:`FrameDecoder` took for so many frames is nothing but data frames
+    of one stream, each with an object, and begun by what :func:`data_prefix` tells of it.
+    """
+    first = prefix + b"{"
+    ends = data.startswith(first) and data.endswith(b"]\n")
+    return ends and data.count(b"]\n" + first) == count - 1
+
+
+def change_prefix(data: bytes, old: bytes, new: bytes) -> bytes:
+    """Puts data frames of one stream into another, by what :func:`data_prefix` tells of the two."""
+    return data if old == new else (b"\n" + data).replace(b"\n" + old, b"\n" + new)[1:]
 
 
 def decode_frame(line: bytes) -> Frame:
@@ -169,6 +185,11 @@ class FrameDecoder:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._partial = bytearray()
+
+    @property
+    def between_frames(self) -> bool:
+        """Whether the next chunk begins with a frame."""
+        return not self._partial
 
     def feed(self, data: bytes) -> tuple[list[Frame], RemoteProtocolError | None]:
         """Takes the next chunk of the stream.

@@ -103,12 +103,18 @@ class Hub(Generic[LinkT]):
         first = payload[:1]
         if member.plain or first == b"{":
             member.received += 1
-            member.channel.pending.append((member, payload))
+            member.channel.say(member, payload)
             self._dirty[member.channel] = None
         elif first == b"[":
             self._receive_control(member, payload)
         else:
             raise RemoteProtocolError("a payload on a channel is an object, or for the relay")
+
+    def receive_objects(self, member: Member[LinkT], text: bytes, count: int) -> None:
+        """Takes so many objects of a member, as whole data frames, each begun by its prefix."""
+        member.received += count
+        member.channel.say_objects(member, text)
+        self._dirty[member.channel] = None
 
     def _receive_control(self, member: Member[LinkT], payload: bytes) -> None:
         try:
@@ -141,7 +147,7 @@ class Hub(Generic[LinkT]):
         """Hands out all that has gathered since the last call, in the order it is to be sent."""
         out = self._flush_controls()  # first: a newcomer hears nobody before its welcome
         for channel in self._dirty:
-            senders = dict.fromkeys(sender for sender, _ in channel.pending)
+            senders = dict.fromkeys(sender for sender, _, _ in channel.pending)
             out += channel.flush()
             for sender in senders:
                 if not sender.plain:

@@ -7,6 +7,8 @@ put bytes into a queue that :meth:`MuxDemux.take` empties. The rules of a stream
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Container
 from typing import Any
 
 from msgspec import Raw
@@ -36,6 +38,8 @@ class MuxDemux:
             connection on which both open streams need different ones.
     """
 
+    __slots__ = ("_decoder", "_failed", "_ids", "_limits", "_out", "closing", "streams")
+
     def __init__(self, limits: Limits = DEFAULT_LIMITS, id_prefix: str = "") -> None:
         self.streams: dict[str, MuxStream] = {}
         self.closing = False
@@ -44,15 +48,6 @@ class MuxDemux:
         self._out: list[bytes] = []
         self._ids = StreamIds(id_prefix, limits.id_bytes)
         self._failed = False
-        self._handlers = {
-            frames.END: self._receive_end,
-            frames.CLOSE: self._receive_close,
-            frames.ERROR: self._receive_error,
-            frames.PAUSE: self._receive_pause,
-            frames.RESUME: self._receive_resume,
-        }
-
-    # -- out --------------------------------------------------------------------------------------
 
     @property
     def has_output(self) -> bool:
@@ -149,25 +144,32 @@ class MuxDemux:
     def disconnect(self) -> list[MuxEvent]:
         """The connection is gone: closes all streams; nothing is sent any more."""
         self._failed = True
-        events: list[MuxEvent] = []
-        for stream in list(self.streams.values()):
-            events += self._close(stream)
+        events = [event for stream in list(self.streams.values()) for event in self._close(stream)]
         self._out.clear()
         return events
 
     # -- in ---------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> list[MuxEvent]:
+    def receive(self, data: bytes, together: Container[MuxStream] = ()) -> list[MuxEvent]:
         """Takes bytes from the other side.
+
+        Args:
+            data: the bytes.
+            together: of a stream in here, objects that come alone are told by one event.
 
         Returns:
             What happened, in order. After a ``FAILED`` event nothing more is taken.
         """
         if self._failed:
             return []
+        between_frames = self._decoder.between_frames
         decoded, fault = self._decoder.feed(data)
-        events: list[MuxEvent] = []
         streams = self.streams
+        whole = decoded and fault is None and between_frames
+        stream = streams.get(decoded[0][0]) if whole else None
+        if stream is not None and stream in together and stream.may_have_sent(data, len(decoded)):
+            return [(Kind.OBJECTS, stream, (data, len(decoded)))]
+        events: list[MuxEvent] = []
         for stream_id, event, payload in decoded:
             stream = streams.get(stream_id)
             if event == frames.DATA and stream is not None and payload is not frames.NO_PAYLOAD:
@@ -202,8 +204,10 @@ class MuxDemux:
                 events.append((Kind.UNKNOWN, None, (stream_id, event)))
         elif event == frames.DATA:
             self._fault(stream, "data without a payload", events)
-        elif event in self._handlers:
-            self._handlers[event](stream, payload, events)
+        elif event in (frames.PAUSE, frames.RESUME):
+            self._receive_pause(stream, event == frames.PAUSE, events)
+        elif event in _HANDLERS:
+            _HANDLERS[event](self, stream, payload, events)
         else:
             self._fault(stream, f"unknown event {event[:32]!r}", events)
 
@@ -229,12 +233,13 @@ class MuxDemux:
             refusal = (f"more than {self._limits.streams} streams", "limit")
         elif state is State.CLOSED:
             refusal = ("a stream that nobody can send on", "protocol")
-        stream = MuxStream(stream_id, meta, state, half_open)
+        # The id of a channel is the same on all connections: one text for all.
+        stream = MuxStream(sys.intern(stream_id), meta, state, half_open)
         if refusal is not None:
             self._put(stream, frames.ERROR, frames.encode_fault(*refusal))
             self._put(stream, frames.CLOSE)
             return
-        self.streams[stream_id] = stream
+        self.streams[stream.id] = stream
         events.append((Kind.OPENED, stream, meta))
 
     def _receive_end(self, stream: MuxStream, payload: Raw, events: list[MuxEvent]) -> None:
@@ -265,15 +270,10 @@ class MuxDemux:
         events.append((Kind.ERROR, stream, detail))
         events += self._close(stream)
 
-    def _receive_pause(self, stream: MuxStream, payload: Raw, events: list[MuxEvent]) -> None:
-        if not stream.send_paused:
-            stream.send_paused = True
-            events.append((Kind.PAUSED, stream, None))
-
-    def _receive_resume(self, stream: MuxStream, payload: Raw, events: list[MuxEvent]) -> None:
-        if stream.send_paused:
-            stream.send_paused = False
-            events.append((Kind.RESUMED, stream, None))
+    def _receive_pause(self, stream: MuxStream, paused: bool, events: list[MuxEvent]) -> None:
+        if stream.send_paused != paused:
+            stream.send_paused = paused
+            events.append((Kind.PAUSED if paused else Kind.RESUMED, stream, None))
 
     # -- helpers ----------------------------------------------------------------------------------
 
@@ -291,3 +291,10 @@ class MuxDemux:
         self._put(stream, frames.ERROR, frames.encode_fault(message, "protocol"))
         events.append((Kind.ERROR, stream, (message, "protocol")))
         events += self._close(stream)
+
+
+_HANDLERS = {
+    frames.END: MuxDemux._receive_end,
+    frames.CLOSE: MuxDemux._receive_close,
+    frames.ERROR: MuxDemux._receive_error,
+}

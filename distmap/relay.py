@@ -14,8 +14,8 @@ from twisted.web.server import Site
 
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
+from distmap.relay_socket import ServerFactory, ServerSocket
 from distmap.site import RelayResource
-from distmap.websocket import ServerFactory, ServerSocket
 
 __all__ = ["CannotListen", "RelayOptions", "RelayService"]
 

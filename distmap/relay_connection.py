@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -12,13 +11,18 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from distmap.errors import ConnectionProblem
+from distmap.frames import MESSAGE_BYTES
 from distmap.router import Link, Relay
+from distmap.writing import write_now
 
 PROTOCOL_ERROR: Final = 1002
 
 # A frame that ends a stream, in a message behind a WebSocket header of 10 bytes at most.
 _ENDS = re.compile(rb'(?:\A.{0,10}?|\n)\["(?:[^"\\]|\\.)*","(?:end|close|error)"', re.DOTALL)
 _ENDS_PERHAPS: Final = (b'","end"', b'","close"', b'","error"')  # much faster to look for
+
+_NO_QUEUE: Final[deque[bytes]] = deque(maxlen=0)
+"""For all that queue nothing: an empty deque of its own would be 760 bytes for each connection."""
 
 
 class Socket(Protocol):
@@ -84,6 +88,18 @@ class RelayConnection:
         paused: the socket's buffer is full.
     """
 
+    __slots__ = (
+        "_owner",
+        "_queue",
+        "_queued_bytes",
+        "_stall",
+        "_transport",
+        "_was_cut",
+        "link",
+        "name",
+        "paused",
+        "socket",
+    )
     _log = Logger()
 
     def __init__(self, owner: Owner, socket: Socket, name: str) -> None:
@@ -92,8 +108,8 @@ class RelayConnection:
         self.link: Link | None = None
         self.paused = False
         self._owner = owner
-        self._write: Callable[[bytes], None] | None = None
-        self._queue: deque[bytes] = deque()
+        self._transport: Any = None  # while frames may be sent
+        self._queue: deque[bytes] = _NO_QUEUE
         self._queued_bytes = 0
         self._stall: IDelayedCall | None = None
         # Its streams were ended, and it has not taken the word of it.
@@ -108,7 +124,7 @@ class RelayConnection:
 
     def socket_opened(self) -> None:
         transport: Any = self.socket.transport
-        self._write = transport.write
+        self._transport = transport
         # Until here the transport belonged to twisted.web, which was its producer.
         transport.unregisterProducer()
         transport.registerProducer(self, True)
@@ -126,7 +142,7 @@ class RelayConnection:
 
     def socket_closing(self) -> None:
         """Either side began the closing handshake: no frame may be sent any more."""
-        self._write = None
+        self._transport = None
         self._stop_stall()
         self._queue.clear()
         self._queued_bytes = 0
@@ -141,13 +157,23 @@ class RelayConnection:
 
     # -- out --------------------------------------------------------------------------------------
 
-    def write(self, frame: bytes) -> None:
-        """Sends a whole WebSocket frame, or queues it."""
-        if self._write is None:
-            return
-        if not self.paused and not self._queue:
-            self._write(frame)
-            return
+    def write(self, frames: list[bytes]) -> None:
+        """Sends whole WebSocket frames, by one write if they are small, or queues them."""
+        if len(frames) > 1 and not self.paused and not self._queue:
+            together = b"".join(frames)
+            if len(together) <= MESSAGE_BYTES:
+                frames = [together]
+        for frame in frames:
+            if self._transport is None:
+                return
+            if self.paused or self._queue:
+                self._enqueue(frame)
+            else:
+                write_now(self._transport, frame)
+
+    def _enqueue(self, frame: bytes) -> None:
+        if self._queue is _NO_QUEUE:
+            self._queue = deque()
         self._queue.append(frame)
         self._queued_bytes += len(frame)
         if self._queued_bytes > self._owner.options.queue_bytes:
@@ -197,10 +223,10 @@ class RelayConnection:
         """The socket's buffer is empty: sends what has queued, until it is full again."""
         self.paused = False
         self._stop_stall()
-        while self._queue and self._write is not None and not self.paused:
+        while self._queue and self._transport is not None and not self.paused:
             frame = self._queue.popleft()
             self._queued_bytes -= len(frame)
-            self._write(frame)
+            self._transport.write(frame)
         if self._queue:
             self._start_stall()
         else:

@@ -164,10 +164,13 @@ class RelayServer:
         self._send(self.core.hub.flush_membership())
 
     def _send(self, outgoing: list[tuple[bytes, list[Link]]]) -> None:
+        messages: dict[Link, list[bytes]] = {}
         for text, links in outgoing:
             message = self._prepare(text)
             for link in links:
-                link.owner.write(message)
+                messages.setdefault(link, []).append(message)
+        for link, frames in messages.items():
+            link.owner.write(frames)
 
     # -- the log ----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from distmap.channel import Member, Outgoing
 from distmap.errors import RemoteProtocolError, StreamError
-from distmap.frames import DEFAULT_LIMITS, Limits, encode_json, gather
+from distmap.frames import DEFAULT_LIMITS, MESSAGE_BYTES, Limits, encode_json, gather
 from distmap.hub import VERSION, Hub
 from distmap.mux import MuxDemux
 from distmap.states import Kind, MuxEvent, MuxStream, State
@@ -79,6 +79,7 @@ class Relay:
         self._observe = observer
         self._limits = limits
         self._payload_bytes = limits.frame_bytes - PREFIX_BYTES
+        self._together_bytes = min(self._payload_bytes, MESSAGE_BYTES)
         self._touched: dict[Link, None] = {}
 
     # -- connections ------------------------------------------------------------------------------
@@ -91,7 +92,8 @@ class Relay:
 
     def receive(self, link: Link, data: bytes) -> RemoteProtocolError | None:
         """Takes bytes of a connection; returns why it must be closed, if it must."""
-        self._handle(link, link.mux.receive(data))
+        together = link.members if len(data) <= self._together_bytes else ()
+        self._handle(link, link.mux.receive(data, together))
         self._touched[link] = None
         return link.failure
 
@@ -142,6 +144,8 @@ class Relay:
             if kind is Kind.DATA and len(detail) > self._payload_bytes:
                 text = f"a payload is {self._payload_bytes} bytes at most"
                 self._refuse(link, stream, text, "limit")
+            elif kind is Kind.OBJECTS:
+                self.hub.receive_objects(members[stream], *detail)
             elif kind is Kind.DATA and member is not None:
                 self._member_data(link, member, stream, bytes(detail))
             elif kind is Kind.OPENED:
@@ -171,6 +175,7 @@ class Relay:
             self._observe("refused", link, {"route": route, "code": error.code})
             self._refuse(link, stream, str(error), error.code)
         else:
+            stream.meta = stream.id if route == stream.id else route  # the rest has been read
             self._observe("opened", link, {"route": route})
 
     def _open_route(self, link: Link, stream: MuxStream, route: str) -> None:

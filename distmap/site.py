@@ -10,7 +10,7 @@ from twisted.web.http import NOT_FOUND
 from twisted.web.iweb import IRequest
 
 from distmap.page import WEB, Folder, Leaf, Page, client_files, page_files, set_headers, with_slash
-from distmap.websocket import ServerFactory
+from distmap.relay_socket import ServerFactory
 
 
 class Relayed(Protocol):

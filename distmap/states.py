@@ -83,6 +83,7 @@ class Kind(Enum):
 
     OPENED = "opened"  # the other side opened a stream; detail: its meta
     DATA = "data"  # detail: the payload, as Raw JSON text
+    OBJECTS = "objects"  # detail: data frames, each with an object, as they came; how many
     ENDED = "ended"  # the other side will send no more
     PAUSED = "paused"  # the other side asks to stop sending
     RESUMED = "resumed"  # and to go on
@@ -115,7 +116,7 @@ class StreamIds:
         self._prefix = prefix
         self._max_bytes = max_bytes
         self._made = 0
-        self._used: set[str] = set()
+        self._used: dict[str, None] = {}  # smaller than a set while it is empty
 
     def make(self, wanted: str | None, taken: Container[str]) -> str:
         """Returns the wanted id if it can be had, else one with a number, that is not taken."""
@@ -124,7 +125,7 @@ class StreamIds:
         if wanted is not None and not (
             wanted in taken or wanted in self._used or _MADE_ID.search(wanted)
         ):
-            self._used.add(wanted)
+            self._used[wanted] = None
             return wanted
         while True:
             self._made += 1
@@ -168,6 +169,12 @@ class MuxStream:
         if state is None:
             raise LocalProtocolError(f"cannot {move.value} on a stream that is {self.state.value}")
         return state
+
+    def may_have_sent(self, text: bytes, count: int) -> bool:
+        """Whether a text of so many frames is nothing but objects that the other side sent on this
+        stream, and may send.
+        """
+        return self.state in CAN_RECEIVE and frames.are_objects(text, count, self.data_prefix)
 
     def __repr__(self) -> str:
         return f"<MuxStream {self.id!r} {self.state.value}>"

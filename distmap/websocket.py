@@ -1,7 +1,11 @@
-"""Thin Autobahn subclasses: each hands what happens to one object of ours, its handler."""
+"""Thin Autobahn subclasses: each hands what happens to one object of ours, its handler.
+
+The relay's end is in :mod:`distmap.relay_socket`.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,8 +13,6 @@ from typing import Any, Protocol
 from autobahn.twisted.websocket import (
     WebSocketClientFactory,
     WebSocketClientProtocol,
-    WebSocketServerFactory,
-    WebSocketServerProtocol,
 )
 from twisted.internet.error import ConnectionDone
 from twisted.internet.error import ConnectionLost as TransportLost
@@ -26,6 +28,8 @@ from distmap.errors import (
     PingTimeout,
     UpgradeRefused,
 )
+from distmap.texts import SENT_BYTES, cut_unmasked, make_masked
+from distmap.writing import write_now
 
 UNSUPPORTED_DATA = 1003
 HTTP_HEADER_BYTES = 16 * 1024
@@ -87,7 +91,7 @@ class Handler(Protocol):
         """The opening handshake is done."""
 
     def socket_received(self, message: bytes) -> None:
-        """A text message came."""
+        """Text came, in one message or several."""
 
     def socket_closing(self) -> None:
         """Either side began the closing handshake: nothing more can be sent."""
@@ -96,17 +100,11 @@ class Handler(Protocol):
         """The socket is closed, or never opened; comes once."""
 
 
-class ServerHandler(Handler, Protocol):
-    """What the relay's end of a WebSocket tells, and asks."""
-
-    paused: bool
-    """The peer does not take what was sent to it."""
-
-
-class _Socket:
-    """What the two protocols have in common, mixed in before Autobahn's classes."""
+class BaseSocket:
+    """What the two ends have in common, mixed in before Autobahn's classes."""
 
     handler: Any  # a Handler
+    _cut_texts: Callable[[bytes, int], tuple[bytes, int]]
     _log = Logger()
     _drop: IDelayedCall | None = None
     _silent = False
@@ -117,6 +115,24 @@ class _Socket:
     def onOpen(self) -> None:
         self._was_open = True
         self._tell(self.handler.socket_opened)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._dataReceived(data)  # type: ignore[attr-defined]  # without Autobahn's word for the log
+
+    def processData(self) -> bool:  # noqa: N802
+        # Texts that came together are taken together, past what Autobahn does for each: a stream of
+        # frames may be cut into messages anywhere. All else is Autobahn's.
+        socket: Any = self
+        is_open = socket.state == WebSocketClientProtocol.STATE_OPEN
+        if is_open and socket.current_frame is None and not socket.inside_message:
+            text, end = self._cut_texts(socket.data, socket.maxMessagePayloadSize)
+            if end:
+                socket.data = socket.data[end:]
+                if socket.autoPingTimeoutCall:  # as after any frame of data
+                    socket._cancelAutoPingTimeoutCall()
+                self._tell(self.handler.socket_received, text)
+                return bool(socket.data)
+        return bool(super().processData())  # type: ignore[misc]
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         if isBinary:
@@ -140,7 +156,7 @@ class _Socket:
         super().onAutoPingTimeout()  # type: ignore[misc]
 
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
-        was_open = self.state == WebSocketServerProtocol.STATE_OPEN  # type: ignore[attr-defined]
+        was_open = self.state == WebSocketClientProtocol.STATE_OPEN  # type: ignore[attr-defined]
         super().sendCloseFrame(*args, **kwargs)  # type: ignore[misc]
         if was_open:
             # Autobahn would wait for ever for one that says goodbye and does not read, or does
@@ -165,12 +181,12 @@ class _Socket:
 
     def send(self, message: bytes) -> None:
         """Sends a text message; after the close it is dropped."""
-        if self.state == WebSocketServerProtocol.STATE_OPEN:  # type: ignore[attr-defined]
+        if self.state == WebSocketClientProtocol.STATE_OPEN:  # type: ignore[attr-defined]
             self.sendMessage(message)  # type: ignore[attr-defined]
 
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake; any code of RFC 6455, which sendClose() does not allow."""
-        if self.state == WebSocketServerProtocol.STATE_OPEN:  # type: ignore[attr-defined]
+        if self.state == WebSocketClientProtocol.STATE_OPEN:  # type: ignore[attr-defined]
             # A close frame holds 123 bytes of text; a character cut in two would be an error.
             text = reason.encode(errors="replace")[:123].decode(errors="ignore")
             self.sendCloseFrame(code, text.encode(), False)
@@ -204,8 +220,17 @@ def _tls_text(error: BaseException | None) -> str:
     return str(error)
 
 
-class ClientSocket(_Socket, WebSocketClientProtocol):  # type: ignore[misc]
+class ClientSocket(BaseSocket, WebSocketClientProtocol):  # type: ignore[misc]
     """The client's end."""
+
+    _cut_texts = staticmethod(cut_unmasked)
+
+    def send(self, message: bytes) -> None:
+        is_open = self.state == WebSocketClientProtocol.STATE_OPEN
+        if is_open and len(message) <= SENT_BYTES:  # Autobahn takes ten times as long
+            write_now(self.transport, make_masked(message, os.urandom(4)))
+        else:
+            super().send(message)
 
     def processHandshake(self) -> None:  # noqa: N802
         try:
@@ -216,17 +241,6 @@ class ClientSocket(_Socket, WebSocketClientProtocol):  # type: ignore[misc]
             waits = self.state == WebSocketClientProtocol.STATE_CONNECTING
             if waits and len(self.data) > HTTP_HEADER_BYTES:
                 self.failHandshake("its answer is too long")
-
-
-class ServerSocket(_Socket, WebSocketServerProtocol):  # type: ignore[misc]
-    """The relay's end."""
-
-    handler: ServerHandler
-
-    def onPing(self, payload: bytes) -> None:
-        # Somebody who sends pings and does not read would fill the transport with pongs.
-        if not self.handler.paused:
-            super().onPing(payload)
 
 
 class ClientFactory(WebSocketClientFactory):
@@ -256,27 +270,4 @@ class ClientFactory(WebSocketClientFactory):
         socket = ClientSocket()
         socket.factory = self
         socket.handler = self._handler
-        return socket
-
-
-class ServerFactory(WebSocketServerFactory):
-    """Makes the relay's sockets.
-
-    Args:
-        reactor: for the timers.
-        accept: is called with each new socket and the address of its peer, and returns its handler.
-        options: see :class:`WebSocketOptions`.
-    """
-
-    noisy = False
-
-    def __init__(self, reactor: IReactorTime, accept: Any, options: WebSocketOptions) -> None:
-        super().__init__(reactor=reactor)  # type: ignore[no-untyped-call]
-        options.apply(self, reactor)
-        self._accept = accept
-
-    def buildProtocol(self, addr: IAddress | None) -> ServerSocket:
-        socket = ServerSocket()
-        socket.factory = self
-        socket.handler = self._accept(socket, addr)
         return socket

@@ -39,7 +39,7 @@ class FlushTests(TestCase):
 
     def test_all_get_it_but_the_sender(self) -> None:
         members = [add(self.channel, name) for name in "abc"]
-        self.channel.pending.append((members[1], b'{"n":1}'))
+        self.channel.say(members[1], b'{"n":1}')
         self.assertEqual(
             self.channel.flush(), [(b'["s","data",{"n":1}]\n', ["a", "c"])], "one text for both"
         )
@@ -49,15 +49,39 @@ class FlushTests(TestCase):
         for at in range(1000):
             add(self.channel, str(at))
         sender = self.channel.members["500"]
-        self.channel.pending += [(sender, b'{"n":%d}' % n) for n in range(20)]
+        for n in range(20):
+            self.channel.say(sender, b'{"n":%d}' % n)
         ((text, links),) = self.channel.flush()
         self.assertEqual(text.count(b"\n"), 20)
         self.assertEqual(links, [str(at) for at in range(1000) if at != 500])
 
+    def test_objects_pass_as_the_very_bytes(self) -> None:
+        for name in "abc":
+            add(self.channel, name)
+        add(self.channel, "d", "other")
+        text = b'["s","data",{"n":1}]\n["s","data",{"n": 2}]\n'
+        self.channel.say_objects(self.channel.members["a"], text)
+        (same, links), (other, (link,)) = self.channel.flush()
+        self.assertIs(same, text, "a copy")
+        self.assertEqual(links, ["b", "c"])
+        self.assertEqual(link, "d")
+        self.assertEqual(other, text.replace(b'"s"', b'"other"'))
+
+    def test_objects_that_grow_are_cut(self) -> None:
+        add(self.channel, "a")
+        add(self.channel, "b", "\x01" * 128)
+        count = MESSAGE_BYTES // 16
+        self.channel.say_objects(self.channel.members["a"], b'["s","data",{}]\n' * count)
+        texts = [text for text, _ in self.channel.flush()]
+        self.assertGreater(sum(map(len, texts)), 10 * MESSAGE_BYTES)
+        self.assertLess(max(map(len, texts)), MESSAGE_BYTES + 1024)
+        line = data_prefix("\x01" * 128) + b"{}]\n"
+        self.assertTrue(b"".join(texts) == line * count)
+
     def test_one_text_for_each_stream_id(self) -> None:
         for name, stream_id in zip("abcde", "11222", strict=True):
             add(self.channel, name, stream_id)
-        self.channel.pending.append((self.channel.members["a"], b"{}"))
+        self.channel.say(self.channel.members["a"], b"{}")
         self.assertEqual(
             self.channel.flush(),
             [(b'["1","data",{}]\n', ["b"]), (b'["2","data",{}]\n', ["c", "d", "e"])],
@@ -66,19 +90,19 @@ class FlushTests(TestCase):
     def test_several_senders_in_one_turn(self) -> None:
         members = {name: add(self.channel, name) for name in "abcd"}
         for sender, n in (("a", 1), ("b", 2), ("a", 3), ("c", 4)):
-            self.channel.pending.append((members[sender], b'{"n":%d}' % n))
+            self.channel.say(members[sender], b'{"n":%d}' % n)
         out = self.channel.flush()
         got = {link: [payload["n"] for _, payload in each] for link, each in payloads(out).items()}
         self.assertEqual(got, {"a": [2, 4], "b": [1, 3, 4], "c": [1, 2, 3], "d": [1, 2, 3, 4]})
         self.assertEqual(len(out), 4, "each gets one message")
 
     def test_the_sender_alone_gets_nothing(self) -> None:
-        self.channel.pending.append((add(self.channel, "a"), b"{}"))
+        self.channel.say(add(self.channel, "a"), b"{}")
         self.assertEqual(self.channel.flush(), [])
 
     def test_a_sender_that_has_left_is_heard_nevertheless(self) -> None:
         members = [add(self.channel, name) for name in "ab"]
-        self.channel.pending.append((members[0], b"{}"))
+        self.channel.say(members[0], b"{}")
         self.channel.remove(members[0])
         self.assertEqual(self.channel.flush(), [(b'["s","data",{}]\n', ["b"])])
 
@@ -87,7 +111,7 @@ class FlushTests(TestCase):
         plain, other = (add(self.channel, name, plain=True) for name in "pq")
         peer = add(self.channel, "v")
         for payload in (forged, b"1", b'"s"', b"null", b'{"n":1}'):
-            self.channel.pending.append((plain, payload))
+            self.channel.say(plain, payload)
         self.assertEqual(
             payloads(self.channel.flush()),
             {
@@ -101,7 +125,7 @@ class FlushTests(TestCase):
                 "v": [("s", {"n": 1})],
             },
         )
-        self.channel.pending.append((peer, b'{"n":2}'))
+        self.channel.say(peer, b'{"n":2}')
         self.assertEqual(
             self.channel.flush(), [(b'["s","data",{"n":2}]\n', [plain.link, other.link])]
         )
@@ -111,7 +135,7 @@ class FlushTests(TestCase):
         size = 60_000
         for at in range(30):
             payload = b'{"n":"%b"}' % (b"x" * size)
-            self.channel.pending.append((members[at % 2], payload))
+            self.channel.say(members[at % 2], payload)
         out = self.channel.flush()
         for text, _ in out:
             self.assertLess(len(text), MESSAGE_BYTES + size + 100)
@@ -123,7 +147,8 @@ class FlushTests(TestCase):
     def test_many_senders_share_most_of_it(self) -> None:
         count = 20 * SENDERS_TOGETHER
         members = [add(self.channel, str(at)) for at in range(count)]
-        self.channel.pending += [(member, b'{"n":%d}' % at) for at, member in enumerate(members)]
+        for at, member in enumerate(members):
+            self.channel.say(member, b'{"n":%d}' % at)
         out = self.channel.flush()
         self.assertLess(sum(len(text) for text, _ in out), 40 * SENDERS_TOGETHER * count)
         for link, got in payloads(out).items():
@@ -156,7 +181,11 @@ class FlushTests(TestCase):
             sender = all_members[at % len(all_members)]
             is_object = is_object or not sender.plain
             payload: Any = {"n": n} if is_object else [n]
-            channel.pending.append((sender, json.dumps(payload).encode()))
+            if is_object and n % 2:
+                text = b"%b%b]\n" % (sender.prefix, json.dumps(payload).encode())
+                channel.say_objects(sender, text)
+            else:
+                channel.say(sender, json.dumps(payload).encode())
             for member, (stream_id, _) in zip(all_members, members, strict=True):
                 if member is not sender and (is_object or member.plain):
                     wanted.setdefault(member.link, []).append((stream_id, payload))

@@ -20,6 +20,8 @@ from distmap.frames import (
     FrameDecoder,
     Limits,
     Options,
+    are_objects,
+    change_prefix,
     data_prefix,
     decode_fault,
     decode_frame,
@@ -424,3 +426,43 @@ class GatherTests(TestCase):
         for message in messages[:-1]:
             self.assertGreaterEqual(len(message), frames.MESSAGE_BYTES)
         self.assertNotIn(b"", messages)
+
+
+class TogetherTests(TestCase):
+    """Data frames of one stream, as one text."""
+
+    prefix = data_prefix("a")
+    lines = [b'["a","data",{}]\n', b'["a","data",{"n": 1 } ]\n', b'["a","data",{"]":"\\n"}]\n']
+    others = [
+        *(b'["a","data",1]\n', b'["a","data",[{}]]\n', b'["a","data", {}]\n', b'["a","end"]\n'),
+        *(b'["a","data"]\n', b'["b","data",{}]\n', b' ["a","data",{}]\n', b"\n", b" \r\n"),
+        *(b'["a", "data",{}]\n', b'["a","data",{}] \n', b'["a","data",{}]', b'["a","data",{},1]\n'),
+        *(b'["a","data",{\n}]\n', b'["a","data",{}]]\n', b"]\n", b"{}]\n", b'["a","data",'),
+    ]
+
+    def test_objects_alone(self) -> None:
+        text = b"".join(self.lines)
+        self.assertTrue(are_objects(text, 3, self.prefix))
+        self.assertFalse(are_objects(text, 3, data_prefix("b")))
+
+    @bounded
+    @given(st.lists(st.sampled_from(lines * 4 + others), max_size=6).map(b"".join) | junk)
+    def test_what_is_taken_for_objects_is_just_that(self, text: bytes) -> None:
+        found, fault = FrameDecoder().feed(text)
+        if found and fault is None and are_objects(text, len(found), self.prefix):
+            for line, (stream_id, event, payload) in zip(
+                text.splitlines(keepends=True), found, strict=True
+            ):
+                self.assertEqual((stream_id, event), ("a", "data"))
+                self.assertEqual(bytes(payload)[:1], b"{")
+                self.assertTrue(line.startswith(self.prefix + bytes(payload)), line)
+
+    @bounded
+    @given(st.lists(st.sampled_from([b"{}", b'{"n":1}', b'"[]"', b'["a","data",{}]']), min_size=1))
+    def test_another_prefix(self, payloads: list[bytes]) -> None:
+        one, other = (
+            b"".join(b"%b%b]\n" % (data_prefix(each), payload) for payload in payloads)
+            for each in ("a", "/fruits/channel")
+        )
+        self.assertEqual(change_prefix(one, self.prefix, data_prefix("/fruits/channel")), other)
+        self.assertIs(change_prefix(one, self.prefix, data_prefix("a")), one)

@@ -186,6 +186,16 @@ class PayloadTests(HubTestCase):
         self.assertEqual(self.net.got(two), [{"n": 3}, ["ack", 1, 5000.0]])
         self.assertEqual(self.net.got(three), [{"n": n} for n in (1, 2, 3, 4)])
 
+    def test_objects_together_are_counted_one_by_one(self) -> None:
+        one, two = self.net.crowd(2)
+        self.net.flush()
+        self.net.got(one), self.net.got(two)
+        self.hub.receive(one, b"{}")
+        self.hub.receive_objects(one, data_prefix("s") + b'{"n":1}]\n' + one.prefix + b"{}]\n", 2)
+        self.net.flush()
+        self.assertEqual(self.net.got(two), [{}, {"n": 1}, {}])
+        self.assertEqual(self.net.got(one), [["ack", 3, 5000.0]], "one for the turn")
+
     def test_messages_for_the_relay_are_not_counted(self) -> None:
         one = self.members[0]
         self.hub.receive(one, b'["time",1]')
@@ -528,8 +538,8 @@ class HubMachine(RuleBasedStateMachine):
             self.expected[member.link] = []
             self.sent[member.link] = 0
             # It hears all that is handed out while it is a member.
-            for sender, payload in member.channel.pending:
-                self.expect(sender, json.loads(payload), [member])
+            for sender, frame, _ in member.channel.pending:
+                self.expect(sender, json.loads(frame)[2], [member])
 
     @precondition(lambda self: self.members)
     @rule(at=indexes)

@@ -12,7 +12,7 @@ from unittest import TestCase
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "offset", "gossip"],
-    ["values", "frames", "status"],
+    ["values", "frames", "status", "texts"],
     ["entries", "states", "channel"],
     ["ranges", "mux", "donors", "holding"],
     ["lww", "sync_wire", "switchboard", "hub"],
@@ -22,10 +22,10 @@ CORE: list[list[str]] = [
     ["peer"],
 ]
 ADAPTERS: list[list[str]] = [
-    ["deferreds", "events"],
+    ["deferreds", "events", "writing"],
     ["websocket", "session", "page"],
-    ["streams", "site"],
-    ["connection", "relay_connection", "writes"],
+    ["streams", "relay_socket"],
+    ["connection", "relay_connection", "site", "writes"],
     ["connector", "syncing", "relay_server"],
     ["syncs", "watching"],
     ["seat", "relay"],

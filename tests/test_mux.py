@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from unittest import TestCase
 
@@ -601,6 +602,87 @@ class AnyInputTests(TestCase):
         witness = Witness(self, side)
         for chunk in chunks:
             witness.check(side.receive(chunk))
+
+
+class TogetherTests(TestCase):
+    """Objects of one stream, told by one event."""
+
+    def hear(self, *chunks: bytes) -> tuple[list[Seen], list[Seen], list[bytes]]:
+        """What sides with and without it tell, the former also in full; both send the same."""
+        sides = Side(), Side()
+        for side in sides:
+            side.hear_new("a")
+            side.hear_new("b")
+            side.hear_new("r", I_READ)
+            side.hear_new("h", HALF_OPEN)
+        together = [sides[0].streams[stream_id] for stream_id in "arh"]
+        raw: list[MuxEvent] = []
+        plain: list[Seen] = []
+        for chunk in chunks:
+            raw += sides[0].receive(chunk, together)
+            plain += seen(sides[1].receive(chunk))
+        full: list[MuxEvent] = []
+        texts = []
+        for kind, stream, detail in raw:
+            if kind is Kind.OBJECTS:
+                text, count = detail
+                texts.append(text)
+                found, fault = FrameDecoder().feed(text)
+                assert fault is None and len(found) == count
+                full += [(Kind.DATA, stream, payload) for _, _, payload in found]
+            else:
+                full.append((kind, stream, detail))
+        self.assertEqual(sides[0].take(), sides[1].take())
+        return seen(full), plain, texts
+
+    def told(self, *chunks: bytes) -> list[bytes]:
+        full, plain, texts = self.hear(*chunks)
+        self.assertEqual(repr(full), repr(plain))
+        return texts
+
+    def test_many_are_one_event_with_the_very_bytes(self) -> None:
+        text = b'["a","data",{"n":1}]\n["a","data",{ }]\n'
+        (told,) = self.told(text)
+        self.assertIs(told, text)
+
+    def test_others_are_told_one_by_one(self) -> None:
+        one = b'["a","data",{}]\n'
+        for other in (
+            *(b'["b","data",{}]\n', b'["a","data",[]]\n', b'["a","data"]\n', b'["a","close"]\n'),
+            *(b'["x","data",{}]\n', b'["a","data",{},{}]\n', b"junk\n", b'["a","da'),
+        ):
+            for chunk in (other + one, one + other, one + other + one):
+                with self.subTest(chunk):
+                    self.assertEqual(self.told(chunk), [])
+
+    def test_after_the_end(self) -> None:
+        end, text = b'["a","end"]\n', b'["a","data",{}]\n'
+        self.assertEqual(self.told(end, text), [])
+        self.assertEqual(self.told(end.replace(b"a", b"h"), text.replace(b'"a"', b'"h"')), [])
+        self.assertEqual(self.told(b'["r","data",{}]\n'), [b'["r","data",{}]\n'])
+
+    def test_a_chunk_that_only_looks_whole(self) -> None:
+        # What came before makes another frame of it.
+        self.assertEqual(self.told(b'["a","data",', b'["a","data",{}]]\n'), [])
+        self.assertEqual(self.told(b'["a","data",["x",\n', b'["a","data",{}]\n'), [])
+
+    @settings(deadline=None, max_examples=300)
+    @given(
+        st.lists(
+            st.sampled_from(
+                [
+                    *[b'["a","data",{}]\n', b'["a","data",{"n":[1]}]\n'] * 4,
+                    *[b'["b","data",{}]\n', b'["r","data",{}]\n', b'["a","data",', b"]\n", b"\n"],
+                    *[b'["a","data",1]\n', b'["a","end"]\n', b'["a","close"]\n', b"{}]"],
+                ]
+            ),
+            max_size=8,
+        ).map(b"".join),
+        st.lists(st.integers(0, 150), max_size=3),
+    )
+    def test_any_chunks(self, data: bytes, places: list[int]) -> None:
+        ends = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
+        self.told(*(data[start:end] for start, end in pairwise(ends)))
 
 
 class Witness:

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from distmap.errors import ConnectionLost
+from distmap.frames import MESSAGE_BYTES
 from distmap.relay_connection import RelayConnection, _ends_stream
 from distmap.relay_server import RelayOptions, RelayServer
 
@@ -165,17 +166,39 @@ class Queue(RelayConnectionTest):
         connection, transport = self.reader.connection, self.reader.transport
         connection.pauseProducing()
         for at in range(3):
-            connection.write(b"%d" % at)
+            connection.write([b"%d" % at])
         write = transport.write
 
         def writes_more(data: bytes) -> None:
             if data == b"0":
-                connection.write(b"3")
+                connection.write([b"3"])
             write(data)
 
-        connection._write = writes_more
+        self.patch(transport, "write", writes_more)
         connection.resumeProducing()
         self.assertEqual(transport.buffer, b"0123")
+
+    def test_frames_of_a_turn_are_one_write(self) -> None:
+        writes: list[bytes] = []
+        self.patch(self.reader.transport, "write", writes.append)
+        self.reader.connection.write([b"1"])
+        self.reader.connection.write([b"2", b"3", b"4"])
+        large = b"x" * MESSAGE_BYTES
+        self.reader.connection.write([large, b"5"])
+        self.assertEqual(writes, [b"1", b"234", large, b"5"])
+
+    def test_frames_that_queue_stay_apart(self) -> None:
+        connection = self.reader.connection
+        connection.pauseProducing()
+        connection.write([b"1", b"2"])
+        self.assertEqual(list(connection._queue), [b"1", b"2"])
+
+    def test_a_frame_that_fills_the_socket_is_the_last(self) -> None:
+        connection = self.reader.connection
+        frames = [b"x" * MESSAGE_BYTES, b"y", b"z"]
+        connection.write(frames)
+        self.assertEqual(self.reader.transport.buffer, frames[0])
+        self.assertEqual(list(connection._queue), frames[1:])
 
     def test_a_slow_reader_holds_up_nobody(self) -> None:
         other = self.peer("other")
@@ -363,7 +386,7 @@ class Closing(RelayConnectionTest):
     def test_one_that_never_opened(self) -> None:
         connection = self.server.accept(FakeSocket(), "nobody")
         connection.socket_closed(ConnectionLost("closed"))
-        connection.write(b"x")
+        connection.write([b"x"])
         self.assertEqual(len(self.server.connections), 2)
 
     def test_opened_while_the_relay_stops(self) -> None:

@@ -247,6 +247,71 @@ class RouteTests(RouterTestCase):
         self.assertEqual((client.link.members, client.link.ends), ({}, {}))
 
 
+POISON = (
+    b'{"event":"set","event":7,"n":1e999,"m":123456789012345678901234567890,'
+    b'"\\u0000":"\\u0041",  "deep":' + b"[" * 60 + b"]" * 60 + b" }"
+)
+"""An object that no two readers agree on, and with spaces that a writer would leave out."""
+
+
+class PassingTests(RouterTestCase):
+    """What a member says goes on as it came."""
+
+    def test_payloads_pass_untouched(self) -> None:
+        for before, after in ((b"", b""), (b'["s","pause"]\n', b""), (b"", b'["s","resume"]\n')):
+            one, two = self.clients(2)
+            for client in (one, two):
+                client.join(stream_id="s")
+            self.settle()
+            line = b'["s","data",' + POISON + b"]\n"
+            one.mux.take()
+            self.relay_takes(one, before + line + line + after)
+            texts = [text for text, links in self.world.relay.flush() if two.link in links]
+            self.assertEqual(texts, [line + line])
+            one.disconnect()
+            two.disconnect()
+
+    def relay_takes(self, client: Client, data: bytes) -> None:
+        self.assertIsNone(self.world.relay.receive(client.link, data))
+
+    def test_many_pass_as_the_very_bytes(self) -> None:
+        clients = self.clients(20)
+        streams = [client.join(stream_id="s") for client in clients]
+        self.settle()
+        text = b'["s","data",{"n":1}]\n' * 500
+        self.relay_takes(clients[0], text)
+        (passed, links), (ack, (link,)) = self.world.relay.flush()
+        self.assertIs(passed, text, "a copy")
+        self.assertEqual({each.name for each in links}, {each.name for each in clients[1:]})
+        self.assertEqual(len(links), 19)
+        self.assertIs(link, clients[0].link)
+        self.assertEqual(json.loads(ack)[2][:2], ["ack", 500])
+        self.assertEqual(len(streams), 20)
+
+    def test_a_turn_is_cut_into_messages_of_a_bounded_size(self) -> None:
+        one, two = self.clients(2)
+        for client in (one, two):
+            client.join(stream_id="s")
+        self.settle()
+        text = b'["s","data",{"n":1}]\n' * (MESSAGE_BYTES // 2 // 21)
+        for _ in range(9):
+            self.relay_takes(one, text)
+        sizes = [len(text) for text, links in self.world.relay.flush() if two.link in links]
+        self.assertEqual(sum(sizes), 9 * len(text))
+        self.assertLessEqual(max(sizes), MESSAGE_BYTES + len(text))
+
+    def test_more_than_a_message_at_once(self) -> None:
+        one, two = self.clients(2)
+        for client in (one, two):
+            client.join(stream_id="s")
+        self.settle()
+        text = b'["s","data",{"n":1}]\n' * (3 * MESSAGE_BYTES // 21)
+        self.relay_takes(one, text)
+        parts = [text for text, links in self.world.relay.flush() if two.link in links]
+        self.assertEqual(b"".join(parts), text)
+        self.assertLessEqual(max(map(len, parts)), MESSAGE_BYTES + 21)
+
+
 class PairTests(RouterTestCase):
     def test_payloads_pass_raw_and_in_order_both_ways(self) -> None:
         server, mine, client, theirs = self.pair()
