@@ -6,6 +6,7 @@
 
 /** @import { HybridClock } from "./clock.js" */
 /** @import { Entry, KeyedEntry } from "./entries.js" */
+/** @import { Journal } from "./journal.js" */
 /** @import { Summary } from "./ranges.js" */
 import { entryHash, wins } from "./entries.js"
 import { Holding } from "./holding.js"
@@ -48,6 +49,8 @@ export class Replica {
    * unknown entry from below it may be one that was deleted.
    */
   floorMs = 0
+  /** @type {Journal | null} is told of each change, if the replica is saved somewhere */
+  journal = null
   /**
    * Until when deletes that are forgotten here may have become known to the others; a stamp can be
    * older than that, where the writer was offline.
@@ -237,6 +240,24 @@ export class Replica {
     return this.#write(key, value)
   }
 
+  /**
+   * Takes an entry that this replica had before the program was last ended. Its time had come then,
+   * whatever the clock says before it has heard from the relay.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   * @param {number} [sinceMs] by when it had become known to the others; not yet, if undefined
+   * @returns {boolean} whether it took its place
+   */
+  restore(key, entry, sinceMs) {
+    const old = this.entries.get(key)
+    if (!wins(key, entry, old)) return false
+    this.clock.observe(entry.stamp)
+    this.#place(key, entry, old)
+    if (sinceMs !== undefined) this.#tombstones.renew(key, sinceMs)
+    return true
+  }
+
   // -- tombstones ---------------------------------------------------------------------------------
 
   /**
@@ -347,6 +368,7 @@ export class Replica {
    * @returns {Update}
    */
   #place(key, entry, old) {
+    this.journal?.changed(key, old, entry)
     this.entries.set(key, entry)
     this.#stale.add(key)
     this.live += Number(hasValue(entry)) - Number(hasValue(old))
@@ -358,6 +380,7 @@ export class Replica {
   /** @param {string} key */
   #remove(key) {
     const entry = /** @type {Entry} */ (this.entries.get(key))
+    this.journal?.changed(key, entry)
     if (hasValue(entry)) this.live--
     this.entries.delete(key)
     this.#tombstones.delete(key)

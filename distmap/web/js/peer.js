@@ -1,10 +1,12 @@
 // One peer of a map's network: its replica, its outbox, and what it says to the relay and to the
 // other peers. Without I/O: what is to be done goes out through a Port.
 
+/** @import { Stamp } from "./clock.js" */
+/** @import { Entry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Port } from "./port.js" */
 import { Absence } from "./absence.js"
-import { encodeEntry, isObject } from "./entries.js"
+import { encodeEntry, isObject, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
 import { Newcomer, mergeAll } from "./sync.js"
@@ -45,6 +47,37 @@ export class Peer {
     this.time = new Timekeeper(replica, this.outbox, port, nowMs)
     this.#port = port
     replica.inTouch = false
+  }
+
+  // -- a copy that was saved ----------------------------------------------------------------------
+
+  /** Until when this replica knows of all deletes, also if the program ended now; null if of none. */
+  get syncedMs() {
+    const { knownMs, inTouch } = this.replica
+    return knownMs ?? (inTouch ? this.replica.certainMs() : null)
+  }
+
+  /**
+   * Goes on from a saved copy; comes before the first stream.
+   *
+   * @param {number} knownMs until when the copy knows of all deletes
+   */
+  resume(knownMs) {
+    this.#wasInTouch = true
+    this.replica.knownMs = knownMs
+  }
+
+  /**
+   * Takes over a write that the relay had not taken when the program was ended.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   * @param {Stamp} [base] of what it replaced
+   */
+  adopt(key, entry, base) {
+    this.time.writers.add(entry.stamp.writer)
+    this.replica.restore(key, entry)
+    if (wins(key, entry, this.outbox.get(key)?.entry)) this.outbox.add(key, entry, base)
   }
 
   // -- the channel's stream -----------------------------------------------------------------------
@@ -231,6 +264,7 @@ export class Peer {
    */
   #met(floorMs, outdated) {
     if (this.replica.inTouch) return // a repair
+    if (outdated) this.replica.journal?.outdated()
     const writes = this.outbox.take(outdated && this.#wasInTouch ? null : floorMs)
     if (writes.length === 0) return
     this.#absence ??= new Absence(this.replica)
