@@ -49,12 +49,15 @@ format: $(VENV)/.test
 pytest: setup
 	$(VENV)/bin/python -m pytest
 
+# These take long and tell nothing of the runner or of the versions, so pytest alone runs them.
+ONCE := tests/test_crowd.py tests/test_simulation.py
+
 # The same tests as Twisted's own runner takes them; skips are judged by pytest (tests/conftest.py).
 trial: setup
-	$(VENV)/bin/trial tests
+	$(VENV)/bin/trial $(filter-out $(ONCE),$(wildcard tests/test_*.py))
 
 test-lowest: setup $(LOWEST)/.test
-	$(LOWEST)/bin/python -m pytest
+	$(LOWEST)/bin/python -m pytest $(ONCE:%=--ignore=%)
 
 simulate: setup
 	$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS)
