@@ -50,7 +50,7 @@ pytest: setup
 	$(VENV)/bin/python -m pytest
 
 # These take long and tell nothing of the runner or of the versions, so pytest alone runs them.
-ONCE := tests/test_crowd.py tests/test_simulation.py
+ONCE := tests/test_crowd.py tests/test_simulation.py tests/test_turns.py
 
 # The same tests as Twisted's own runner takes them; skips are judged by pytest (tests/conftest.py).
 trial: setup

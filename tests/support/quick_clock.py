@@ -16,13 +16,13 @@ class QuickClock(Clock):
     """The same calls in the same order, in a heap.
 
     Attributes:
-        turns: how many calls it has made.
+        called: the name of what it has called last.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
         super().__init__()
         self.rightNow = seconds
-        self.turns = 0
+        self.called = ""
         self._queue: list[tuple[float, int, DelayedCall]] = []
         self._numbers = count()
 
@@ -56,7 +56,7 @@ class QuickClock(Clock):
                 self._put(call)
                 continue
             call.called = 1
-            self.turns += 1
+            self.called = getattr(call.func, "__qualname__", repr(call.func))
             call.func(*call.args, **call.kw)
             return True
         return False
