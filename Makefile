@@ -51,8 +51,9 @@ format: $(VENV)/.test
 pytest: setup
 	$(VENV)/bin/python -m pytest -n $(JOBS)
 
-# These take long and tell nothing of the runner or of the versions, so pytest alone runs them.
-ONCE := tests/test_crowd.py tests/test_simulation.py tests/test_turns.py
+# These take long and tell nothing of the runner or of the lowest versions, so pytest alone runs them.
+ONCE := $(addprefix tests/test_, benchmarks.py chromium.py crowd.py docs.py npm_package.py page.py \
+  simulation.py turns.py)
 
 # The same tests as Twisted's own runner takes them; skips are judged by pytest (tests/conftest.py).
 trial: setup
