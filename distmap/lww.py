@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from distmap import values
-from distmap.clock import HybridClock
+from distmap.clock import HybridClock, Restamper, Stamp
 from distmap.entries import Entry, entry_hash, wins
 from distmap.holding import Holding
 from distmap.ranges import RangeTree
@@ -111,10 +111,11 @@ class Replica:
     def restamp(self, keys: list[str]) -> list[Update]:
         """Stamps own entries anew, in the given order; only for what no peer has seen."""
         updates = []
+        stamps = Restamper(self.clock)
         for key in keys:
             entry = self.entries[key]
             self._remove(key)
-            fresh = entry._replace(stamp=self.clock.tick())
+            fresh = entry._replace(stamp=stamps.anew(entry.stamp))
             updates.append(self._place(key, fresh, None))
         return updates
 
@@ -195,9 +196,11 @@ class Replica:
         self._remove(key)
         return Update(key, entry._replace(value=None), entry)
 
-    def rewrite(self, key: str, value: bytes | None) -> Update:
-        """Writes a value, or a tombstone, of which the canonical text is known."""
-        return self._write(key, value)
+    def rewrite(self, key: str, value: bytes | None, stamp: Stamp | None = None) -> Update:
+        """Writes a value, or a tombstone, of which the canonical text is known; with a new stamp
+        of this replica's clock, if it is given one.
+        """
+        return self._write(key, value, stamp)
 
     # -- tombstones -------------------------------------------------------------------------------
 
@@ -266,9 +269,10 @@ class Replica:
 
     # -- helpers ----------------------------------------------------------------------------------
 
-    def _write(self, key: str, value: bytes | None) -> Update:
+    def _write(self, key: str, value: bytes | None, stamp: Stamp | None = None) -> Update:
         old = self.entries.get(key)
-        stamp = self.clock.tick(None if old is None else old.stamp)
+        if stamp is None or (old is not None and old.stamp >= stamp):
+            stamp = self.clock.tick(None if old is None else old.stamp)
         return self._place(key, Entry(stamp, value), old)
 
     def _place(self, key: str, entry: Entry, old: Entry | None) -> Update:

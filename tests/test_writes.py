@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from distmap.clock import Stamp
@@ -22,7 +23,9 @@ class WritesTest(SynchronousTestCase):
         self.writes = Writes()
 
     def add(self, key: str, ms: int, result: Any = None) -> Any:
-        return self.writes.add(update(key, ms), result)
+        deferred: Deferred[Any] = Deferred()
+        self.writes.add(update(key, ms), deferred, result)
+        return deferred
 
     def test_taken(self) -> None:
         first, second = self.add("a", 1, "one"), self.add("a", 2, "two")
