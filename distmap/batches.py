@@ -138,9 +138,7 @@ class Writer:
 
     def __len__(self) -> int:
         """How many keys have a value."""
-        if self._batch is None:
-            return self._replica.live
-        return sum(1 for _ in self.keys())
+        return self._replica.live if self._batch is None else sum(1 for _ in self.keys())
 
     def keys(self) -> Iterator[str]:
         """The keys that have a value."""
@@ -150,8 +148,8 @@ class Writer:
         for batch in reversed(self._batches()):
             aside.update(batch.texts)
         old = [key for key, _ in self._replica.items() if aside.get(key, b"") is not None]
-        new = [k for k, text in aside.items() if text is not None and not self._has(k)]
-        return iter(old + new)
+        known = set(old)
+        return iter(old + [k for k, text in aside.items() if text is not None and k not in known])
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -222,10 +220,6 @@ class Writer:
             batch = batch.outer
         return batches
 
-    def _has(self, key: str) -> bool:
-        entry = self._replica.entries.get(key)
-        return entry is not None and entry.value is not None
-
     # -- batches ----------------------------------------------------------------------------------
 
     def enter(self, batch: Batch) -> None:
@@ -250,9 +244,7 @@ class Writer:
             BatchError: it began in another block that has ended before.
             MapClosed: the map is closed.
         """
-        overlap = BatchError(
-            "a batch ended before one that began within it: do not wait in a block"
-        )
+        overlap = BatchError("a batch ended before one within it: do not wait in a block")
         if batch.error is not None or batch is not self._batch:
             self._abandon(batch, overlap)
             if not raised:
@@ -291,7 +283,8 @@ class Writer:
         """Writes a batch in one step."""
         entries = self._replica.entries
         # A delete of what others have deleted meanwhile, or of what only this batch had set.
-        texts = {k: t for k, t in batch.texts.items() if t is not None or self._has(k)}
+        live = {key for key in batch.texts if key in entries and entries[key].value is not None}
+        texts = {k: text for k, text in batch.texts.items() if text is not None or k in live}
         olds = [entries[key].stamp for key in texts if key in entries]
         stamp = self._replica.clock.tick(max(olds, default=None)) if texts else None
         updates = {key: self._replica.rewrite(key, text, stamp) for key, text in texts.items()}

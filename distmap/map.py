@@ -291,12 +291,10 @@ class DistributedMap(MutableMapping[str, Any]):
 
     def left(self) -> None:
         self._set_status(Status(CLOSED))
-        error = MapClosed(f"the map {self.uri} was closed")
-        self._ready.fire(error)
-        self._writes.fail(error)
+        for waiters in (self._ready.fire, self._writes.fail):
+            waiters(MapClosed(f"the map {self.uri} was closed"))
 
     def _set_status(self, status: Status) -> None:
-        changed = status != self._status
-        self._status = status
-        if changed:
+        before, self._status = self._status, status
+        if status != before:
             self._events.emit("status", status)
