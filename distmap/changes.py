@@ -38,7 +38,7 @@ def value_of(entry: Entry | None) -> tuple[Any] | None:
 
 def change_of(update: Update, *, local: bool) -> Change:
     """What an update means for an observer."""
-    key, entry, old = update
+    key, entry, old = update.key, update.entry, update.old
     before, after = value_of(old), value_of(entry)
     return Change(
         key=key,

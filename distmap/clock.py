@@ -8,7 +8,9 @@ behind what was already seen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, Self
+
+import msgspec
 
 MAX_AHEAD_MS: Final = 60_000
 """How far ahead of the relay's time a stamp may be and still be taken at once."""
@@ -30,7 +32,17 @@ def writer_name(random: Callable[[], float]) -> str:
     return "".join(_WRITER_DIGITS[int(random() * 62)] for _ in range(_WRITER_LENGTH))
 
 
-class Stamp(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A few values that belong together. It cannot be a part of a circle, so the garbage collector
+    need not look at it: a map has two for each entry.
+    """
+
+    def replace(self, **changes: Any) -> Self:
+        """The same, with some other values."""
+        return msgspec.structs.replace(self, **changes)
+
+
+class Stamp(Record, frozen=True, gc=False, order=True, array_like=True):
     """When, and by whom, an entry was written; stamps compare in the order of the fields.
 
     Attributes:
@@ -42,6 +54,11 @@ class Stamp(NamedTuple):
     ms: int
     counter: int
     writer: str
+
+    @property
+    def when(self) -> tuple[int, int]:
+        """Milliseconds and counter."""
+        return self.ms, self.counter
 
 
 class HybridClock:
@@ -89,7 +106,7 @@ class HybridClock:
         """
         last = (self._ms, self._counter)
         if after is not None:
-            last = max(last, after[:2])
+            last = max(last, after.when)
         now = self.now_ms()
         if now > last[0]:
             self._ms, self._counter = now, 0

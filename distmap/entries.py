@@ -8,16 +8,17 @@ kept, hashed and passed on.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from sys import intern
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Raw
 
 from distmap import values
-from distmap.clock import Stamp
+from distmap.clock import Record, Stamp
 from distmap.errors import InvalidKey, InvalidType, InvalidValue, RemoteProtocolError
 
 HASH_BITS: Final = 52
@@ -25,7 +26,7 @@ HASH_BITS: Final = 52
 HASH_DIGITS: Final = HASH_BITS // 4
 MAX_EXTRAS_BYTES: Final = 4096
 
-_encode_key = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 _is_writer = re.compile(r"[A-Za-z0-9_-]{1,32}").fullmatch
 
 
@@ -40,7 +41,7 @@ def _writer(name: str) -> str:
 INVALID: Final = (InvalidKey, InvalidType, InvalidValue)
 
 
-class Entry(NamedTuple):
+class Entry(Record, frozen=True, gc=False):
     """A value or a tombstone, and its stamp.
 
     Attributes:
@@ -65,8 +66,9 @@ def position(key: str) -> int:
 
 
 def _content(key: str, entry: Entry) -> bytes:
-    (ms, counter, writer), value, extras = entry
-    parts = b"%b,[%d,%d,%b]" % (_encode_key(key), ms, counter, _encode_key(writer))
+    stamp, value, extras = entry.stamp, entry.value, entry.extras
+    ms, counter, writer = stamp.ms, stamp.counter, stamp.writer
+    parts = b"%b,[%d,%d,%b]" % (_encode(key), ms, counter, _encode(writer))
     more = b"" if extras is None else b"," + extras
     if value is None:
         return b'["delete",%b%b]' % (parts, more)
@@ -119,15 +121,32 @@ class WireDelete(msgspec.Struct, tag_field="event", tag="delete", forbid_unknown
     stamp: _WireStamp
 
 
+class _Set(msgspec.Struct, tag_field="event", tag="set", gc=False):
+    """A set, as it is written; without the checks of what is read."""
+
+    key: str
+    value: Raw
+    stamp: Stamp
+
+
+class _Delete(msgspec.Struct, tag_field="event", tag="delete", gc=False):
+    """A delete, as it is written."""
+
+    key: str
+    stamp: Stamp
+
+
 # What nearly all entries look like: written by this module, of printable ASCII, a string or a small
 # integer. Such a value is canonical as it stands.
+_PLAIN_VALUE: Final = rb'("[ !#-\[\]-~]*"|0|-?[1-9][0-9]{0,14}|true|false|null)'
+_match_plain_value = re.compile(_PLAIN_VALUE).fullmatch
 _match_plain = re.compile(
-    rb'\{"event":"set","key":"([ !#-\[\]-~]{1,1024})",'
-    rb'"value":("[ !#-\[\]-~]*"|0|-?[1-9][0-9]{0,14}|true|false|null),'
+    rb'\{"event":"set","key":"([ !#-\[\]-~]{1,1024})","value":' + _PLAIN_VALUE + rb","
     rb'"stamp":\[(0|[1-9][0-9]{0,14}),(0|[1-9][0-9]{0,14}),"([A-Za-z0-9_-]{1,32})"\]\}'
 ).fullmatch
 
 _known = msgspec.json.Decoder(WireSet | WireDelete)
+_known_list = msgspec.json.Decoder(list[WireSet | WireDelete])
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _name = msgspec.json.Decoder(str)
 _stamp = msgspec.json.Decoder(_WireStamp)
@@ -136,12 +155,12 @@ _NAMES = frozenset({"event", "key", "value", "stamp"})
 
 def encode_entry(key: str, entry: Entry) -> bytes:
     """The JSON text of an entry on the wire."""
-    (ms, counter, writer), value, extras = entry
-    more = b"" if extras is None else b"," + extras[1:-1]
-    tail = b'"stamp":[%d,%d,"%b"]%b}' % (ms, counter, writer.encode(), more)
+    value, extras = entry.value, entry.extras
     if value is None:
-        return b'{"event":"delete","key":%b,%b' % (_encode_key(key), tail)
-    return b'{"event":"set","key":%b,"value":%b,%b' % (_encode_key(key), value, tail)
+        text = _encode(_Delete(key, entry.stamp))
+    else:
+        text = _encode(_Set(key, Raw(value), entry.stamp))
+    return text if extras is None else b"%b,%b" % (text[:-1], extras[1:])
 
 
 def check_entry(wire: WireSet | WireDelete, max_value_bytes: int) -> tuple[str, Entry]:
@@ -152,11 +171,40 @@ def check_entry(wire: WireSet | WireDelete, max_value_bytes: int) -> tuple[str, 
     """
     try:
         key = values.check_key(wire.key)
-        value = values.canonical(wire.value, max_value_bytes) if type(wire) is WireSet else None
+        if type(wire) is not WireSet:
+            value = None
+        elif len(wire.value) <= max_value_bytes and _match_plain_value(wire.value):
+            value = bytes(wire.value)
+        else:
+            value = values.canonical(wire.value, max_value_bytes)
     except INVALID as error:
         raise RemoteProtocolError(str(error)) from None
     ms, counter, writer = wire.stamp
     return key, Entry(Stamp(ms, counter, _writer(writer)), value)
+
+
+def decode_entries(
+    texts: Sequence[bytes | Raw], max_value_bytes: int = values.MAX_VALUE_BYTES
+) -> Iterator[tuple[str, Entry] | None]:
+    """Decodes and checks many entries together, which takes less time than one by one.
+
+    Returns:
+        What :func:`decode_entry` would for each, and None instead of an error.
+    """
+    try:
+        wires = _known_list.decode(b"[%b]" % b",".join(texts))
+    except values.NOT_JSON:  # one of them is malformed, or has extras
+        wires = []
+    if len(wires) == len(texts):
+        decode: Callable[[Any, int], tuple[str, Entry]] = check_entry
+        found: Sequence[Any] = wires
+    else:
+        decode, found = decode_entry, texts
+    for each in found:
+        try:
+            yield decode(each, max_value_bytes)
+        except RemoteProtocolError:
+            yield None
 
 
 def decode_entry(
@@ -200,4 +248,4 @@ def _decode_with_extras(text: bytes | Raw, max_value_bytes: int) -> tuple[str, E
         raise RemoteProtocolError(f"an entry without {error.args[0]}") from None
     except (*values.NOT_JSON, *INVALID) as error:
         raise RemoteProtocolError(f"a malformed entry: {error}") from None
-    return key, entry._replace(extras=more)
+    return key, entry.replace(extras=more)

@@ -8,23 +8,22 @@ same entries are equal.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from heapq import heappop, heappush
-from typing import Final, NamedTuple
+from typing import Final
 
 from distmap import values
-from distmap.clock import HybridClock, Restamper, Stamp
+from distmap.clock import MAX_AHEAD_MS, HybridClock, Record, Restamper, Stamp
 from distmap.entries import Entry, entry_hash, wins
 from distmap.holding import Holding
 from distmap.ranges import RangeTree
+from distmap.tombstones import Tombstones
 
 RETENTION_MS: Final = 30 * 86_400_000
 """How long a tombstone is kept, by default."""
 RETENTION_STEPS: Final = 720
-"""Tombstones are collected together, in steps of this part of the retention (an hour in 30 days),
-so that replicas collect the same ones at about the same time."""
+"""Tombstones are collected in steps of this part of the retention: by all at about one time."""
 
 
-class Update(NamedTuple):
+class Update(Record, frozen=True, gc=False):
     """An entry that took its place in the replica.
 
     Attributes:
@@ -50,12 +49,10 @@ class Replica:
         entries: by key; tombstones too.
         held: entries from the future.
         live: how many keys have a value.
-        refused: how many entries of others could not be taken: because they are no entries (counted
-            by who decodes them), or because the floor forbids them.
+        refused: how many entries of others could not be taken, or the floor forbids.
         floor_ms: tombstones below it may have been collected, here or where this replica was
             synced from: an unknown entry from below it may be one that was deleted.
-        forgot_ms: until when deletes that are forgotten here may have become known to the others; a
-            stamp can be older than that, where the writer was offline.
+        forgot_ms: until when deletes that are forgotten here may have become known to the others.
         known_ms: until when this replica knows of all deletes; None while it knows of all, and
             only then it collects tombstones: others may need those that it has.
         in_touch: it was synced, and hears all news.
@@ -81,11 +78,8 @@ class Replica:
         self._tree = RangeTree()
         # Keys whose entry the tree has not seen yet: hashing is put off until somebody compares.
         self._stale: set[str] = set()
-        # When each tombstone became known, and a heap of the tombstones by their stamps; what was
-        # overwritten may still be in it.
-        self._tombstones: dict[str, int] = {}
+        self._tombstones = Tombstones()
         self._joined_ms = 0
-        self._oldest: list[tuple[int, str]] = []
 
     # -- this replica's own writes ----------------------------------------------------------------
 
@@ -96,7 +90,7 @@ class Replica:
             InvalidKey, InvalidValue, InvalidType: no map can hold it.
         """
         key = values.check_key(key)
-        return self._write(key, values.encode(value, self.max_value_bytes))
+        return self.rewrite(key, values.encode(value, self.max_value_bytes))
 
     def delete(self, key: str) -> Update | None:
         """Writes a tombstone; None if there is no value.
@@ -106,16 +100,15 @@ class Replica:
         """
         key = values.check_key(key)
         entry = self.entries.get(key)
-        return None if entry is None or entry.value is None else self._write(key, None)
+        return None if entry is None or entry.value is None else self.rewrite(key, None)
 
     def restamp(self, keys: list[str]) -> list[Update]:
         """Stamps own entries anew, in the given order; only for what no peer has seen."""
         updates = []
         stamps = Restamper(self.clock)
         for key in keys:
-            entry = self.entries[key]
+            fresh = self.entries[key].replace(stamp=stamps.anew(self.entries[key].stamp))
             self._remove(key)
-            fresh = entry._replace(stamp=stamps.anew(entry.stamp))
             updates.append(self._place(key, fresh, None))
         return updates
 
@@ -150,20 +143,40 @@ class Replica:
         self.clock.observe(entry.stamp)
         return self._place(key, entry, old)
 
+    def merge_many(self, items: Iterable[tuple[str, Entry]]) -> list[Update]:
+        """Takes many entries from who is trusted, each as :meth:`merge` does; values of unknown
+        keys, of which a newcomer gets many, by a shorter way.
+        """
+        entries, stale = self.entries, self._stale
+        latest_ms = self.clock.latest_ms() + MAX_AHEAD_MS
+        updates: list[Update] = []
+        for key, entry in items:
+            stamp = entry.stamp
+            if key in entries or entry.value is None or stamp.ms > latest_ms:
+                update = self.merge(key, entry, trusted=True)
+                if update is not None:
+                    updates.append(update)
+                continue
+            entries[key] = entry
+            stale.add(key)
+            updates.append(Update(key, entry, None))
+            self.live += 1
+            self.clock.observe(stamp)
+        return updates
+
     def trusts(self, known_ms: int | None) -> bool:
         """Whether somebody who knows of the deletes until then knows of those forgotten here."""
         return known_ms is None or known_ms > self.forgot_ms
 
     def forbids(self, key: str, entry: Entry) -> bool:
         """Whether an entry may be one that was deleted, and the delete forgotten."""
-        return (
-            entry.value is not None and entry.stamp.ms < self.floor_ms and key not in self.entries
-        )
+        unknown = entry.value is not None and key not in self.entries
+        return unknown and entry.stamp.ms < self.floor_ms
 
     def release(self) -> list[Update]:
         """Takes the held entries whose time has come."""
-        updates = [self.merge(key, entry) for key, entry in self.held.due(self.clock)]
-        return [update for update in updates if update is not None]
+        due = self.held.due(self.clock)
+        return [update for key, entry in due if (update := self.merge(key, entry)) is not None]
 
     def release_in_ms(self) -> int | None:
         """How long until :meth:`release` has something to do; None if nothing is held."""
@@ -190,17 +203,18 @@ class Replica:
             self.held.add(key, entry)
         return ahead
 
+    def rewrite(self, key: str, value: bytes | None, stamp: Stamp | None = None) -> Update:
+        """Writes a canonical text, or a tombstone; a stamp that is given is a new one."""
+        old = self.entries.get(key)
+        if stamp is None or (old is not None and old.stamp >= stamp):
+            stamp = self.clock.tick(None if old is None else old.stamp)
+        return self._place(key, Entry(stamp, value), old)
+
     def forget(self, key: str) -> Update:
         """Takes an entry out, as if it had never been here."""
         entry = self.entries[key]
         self._remove(key)
-        return Update(key, entry._replace(value=None), entry)
-
-    def rewrite(self, key: str, value: bytes | None, stamp: Stamp | None = None) -> Update:
-        """Writes a value, or a tombstone, of which the canonical text is known; with a new stamp
-        of this replica's clock, if it is given one.
-        """
-        return self._write(key, value, stamp)
+        return Update(key, entry.replace(value=None), entry)
 
     # -- tombstones -------------------------------------------------------------------------------
 
@@ -210,16 +224,12 @@ class Replica:
             return True
         step = max(1, self.retention_ms // RETENTION_STEPS)
         until_ms = (self.clock.latest_ms() - self.retention_ms) // step * step
-        while self._oldest and self._oldest[0][0] < until_ms:
-            if not most:
-                return False
-            most -= 1
-            ms, key = heappop(self._oldest)
-            if key in self._tombstones and self.entries[key].stamp.ms == ms:
-                self.floor_ms = max(self.floor_ms, ms + 1)
-                self.forgot_ms = max(self.forgot_ms, self._joined_ms, self._tombstones[key])
-                self._remove(key)
-        return True
+        due, all_ = self._tombstones.due(until_ms, most)
+        for key, ms, since_ms in due:
+            self.floor_ms = max(self.floor_ms, ms + 1)
+            self.forgot_ms = max(self.forgot_ms, self._joined_ms, since_ms)
+            self._remove(key)
+        return all_
 
     def adopt_floor(self, floor_ms: int) -> None:
         """Takes over the floor of a donor, as far as it can be true."""
@@ -231,8 +241,7 @@ class Replica:
     def arrived(self, keys: Iterable[str]) -> None:
         """What is at these keys is known to the others from now on."""
         for key in keys:
-            if key in self._tombstones:
-                self._tombstones[key] = self.clock.latest_ms()
+            self._tombstones.renew(key, self.clock.latest_ms())
 
     def joined(self) -> None:
         """What is here is known to the others from now on."""
@@ -255,7 +264,7 @@ class Replica:
     @property
     def tree(self) -> RangeTree:
         """The tree of sums, up to date."""
-        while not self.fold(len(self.entries) + len(self._stale) + 1):
+        while not self.fold(1_000_000):
             pass
         return self._tree
 
@@ -269,28 +278,19 @@ class Replica:
 
     # -- helpers ----------------------------------------------------------------------------------
 
-    def _write(self, key: str, value: bytes | None, stamp: Stamp | None = None) -> Update:
-        old = self.entries.get(key)
-        if stamp is None or (old is not None and old.stamp >= stamp):
-            stamp = self.clock.tick(None if old is None else old.stamp)
-        return self._place(key, Entry(stamp, value), old)
-
     def _place(self, key: str, entry: Entry, old: Entry | None) -> Update:
         self.entries[key] = entry
         self._stale.add(key)
         self._count(old, entry)
         if entry.value is None:
-            self._tombstones[key] = self.clock.latest_ms()
-            heappush(self._oldest, (entry.stamp.ms, key))
-            if len(self._oldest) > 2 * len(self._tombstones) + 1000:
-                self._oldest = sorted((self.entries[k].stamp.ms, k) for k in self._tombstones)
+            self._tombstones.set(key, entry.stamp.ms, self.clock.latest_ms())
         elif old is not None:
-            self._tombstones.pop(key, None)
+            self._tombstones.delete(key)
         return Update(key, entry, old)
 
     def _remove(self, key: str) -> None:
         self._count(self.entries.pop(key), None)
-        self._tombstones.pop(key, None)
+        self._tombstones.delete(key)
         self._stale.add(key)
 
     def _count(self, old: Entry | None, new: Entry | None) -> None:

@@ -23,9 +23,19 @@ DIGITS: Final = "0123456789abcdef"
 _DIGIT_VALUE = {digit: value for value, digit in enumerate(DIGITS)}
 
 
+def digits_of(place: int) -> str:
+    """A position as 13 hexadecimal digits."""
+    return f"{place:0{HASH_DIGITS}x}"
+
+
 def position_text(key: str) -> str:
     """The position of a key as 13 hexadecimal digits."""
-    return f"{position(key):0{HASH_DIGITS}x}"
+    return digits_of(position(key))
+
+
+def position_of(digits: str) -> int:
+    """The first position that begins with some hexadecimal digits."""
+    return int(digits or "0", 16) << 4 * (HASH_DIGITS - len(digits or "0"))
 
 
 class _Node:
@@ -51,7 +61,7 @@ class RangeTree:
         """Adds a key, or notes that its entry has changed."""
         node = self._root
         place = position(key)
-        path = f"{place:0{HASH_DIGITS}x}"
+        path = digits_of(place)
         trail = [node]
         depth = 0
         while node.children is not None:
@@ -122,7 +132,7 @@ class RangeTree:
             stack += node.children or ()
         return found
 
-    def items(self, prefix: str, start: str = "") -> Iterator[tuple[str, str, int]]:
+    def items(self, prefix: str, start: str = "") -> Iterator[tuple[int, str, int]]:
         """The keys of a range from a position on, in the order of positions.
 
         Args:
@@ -133,22 +143,26 @@ class RangeTree:
             An iterator of (position, key, entry hash). The tree must not be changed while it is
             used.
         """
-        stack: list[tuple[_Node, str]] = [(self._find(prefix)[0], prefix)]
+        first = position_of(prefix)
+        size = 1 << 4 * (HASH_DIGITS - len(prefix))
+        least = max(first, position_of(start)) << HASH_BITS
+        limit = first + size << HASH_BITS
+        stack: list[tuple[_Node, int, int]] = [(self._find(prefix)[0], first, size)]
         while stack:
-            node, path = stack.pop()
-            if path + "f" * (HASH_DIGITS - len(path)) < start:
+            node, first, size = stack.pop()
+            if first + size << HASH_BITS <= least:
                 continue
             if node.children is not None:
+                size //= FAN_OUT
                 stack += [
-                    (child, path + digit)
-                    for digit, child in zip(reversed(DIGITS), reversed(node.children), strict=True)
+                    (child, first + digit * size, size)
+                    for digit, child in reversed(list(enumerate(node.children)))
                     if child.count
                 ]
             elif node.keys:
                 for both, key in sorted((both, key) for key, both in node.keys.items()):
-                    path = _path(both)
-                    if path >= start and path.startswith(prefix):
-                        yield path, key, both & _SUM_MASK
+                    if least <= both < limit:
+                        yield both >> HASH_BITS, key, both & _SUM_MASK
 
     def _find(self, prefix: str) -> tuple[_Node, str]:
         """The node of a range, or the leaf that it is a part of and what is left of the prefix."""
@@ -162,7 +176,7 @@ class RangeTree:
 
 def _path(both: int) -> str:
     """The position in what a leaf has of a key."""
-    return f"{both >> HASH_BITS:0{HASH_DIGITS}x}"
+    return digits_of(both >> HASH_BITS)
 
 
 def _leaf_items(node: _Node, prefix: str) -> list[tuple[str, int]]:

@@ -20,7 +20,7 @@ from distmap import sync_wire as wire
 from distmap.entries import HASH_DIGITS, Entry
 from distmap.errors import RemoteProtocolError
 from distmap.lww import Replica, Update
-from distmap.ranges import DIGITS
+from distmap.ranges import DIGITS, position_of
 from distmap.sync_donor import (
     Burials,
     Donor,
@@ -224,9 +224,9 @@ class Newcomer:
 
     def _compare(self, prefixes: list[str], start: str) -> wire.Request:
         own = {
-            entry_hash: (path, key)
+            entry_hash: (place, key)
             for prefix in ([] if self.blank else prefixes)
-            for path, key, entry_hash in self._replica.tree.items(prefix, start)
+            for place, key, entry_hash in self._replica.tree.items(prefix, start)
         }
         request_id = self._expect(
             lambda answer: self._receive_entries(prefixes, start, own, answer)
@@ -234,7 +234,7 @@ class Newcomer:
         return wire.AskEntries(request_id, prefixes, start, list(own))
 
     def _receive_entries(
-        self, prefixes: list[str], start: str, own: dict[int, tuple[str, str]], answer: wire.Answer
+        self, prefixes: list[str], start: str, own: dict[int, tuple[int, str]], answer: wire.Answer
     ) -> list[Update]:
         if not isinstance(answer, wire.Entries):
             raise RemoteProtocolError("not the entries that were asked for")
@@ -254,8 +254,8 @@ class Newcomer:
         # What the donor lacks is its to have, unless what it sent has just replaced that.
         replaced = {update.key for update in updates}
         for entry_hash in answer.missing:
-            path, key = own.pop(entry_hash, ("", ""))
-            if key and key not in replaced and (after is None or path < after):
+            place, key = own.pop(entry_hash, (0, ""))
+            if key and key not in replaced and (after is None or place < position_of(after)):
                 self._to_push.append(key)
         return updates
 

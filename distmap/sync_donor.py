@@ -7,16 +7,17 @@ donor. See :mod:`distmap.sync` for the conversation.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from typing import TypeAlias
 
 from msgspec import Raw
 
 from distmap import sync_wire as wire
-from distmap.entries import Entry, decode_entry, encode_entry
+from distmap.entries import Entry, decode_entries, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.lww import Replica, Update
+from distmap.ranges import digits_of
 from distmap.sync_wire import CHUNK_BYTES
 
 Reply: TypeAlias = tuple[list[bytes], list[Update]]
@@ -44,7 +45,7 @@ class Burials:
 
 def merge_all(
     replica: Replica,
-    texts: Iterable[Raw],
+    texts: Sequence[Raw],
     *,
     trusted: bool = False,
     cautious: bool = False,
@@ -59,17 +60,17 @@ def merge_all(
         cautious: that of :meth:`Replica.merge`.
         burials: takes what the floor forbids.
     """
+    found = list(decode_entries(texts, replica.max_value_bytes))
+    items = [item for item in found if item is not None]
+    replica.refused += len(found) - len(items)
+    if trusted:
+        return replica.merge_many(items)
     updates = []
-    for text in texts:
-        try:
-            key, entry = decode_entry(text, replica.max_value_bytes)
-        except RemoteProtocolError:
-            replica.refused += 1
-            continue
-        update = replica.merge(key, entry, trusted=trusted, cautious=cautious)
+    for key, entry in items:
+        update = replica.merge(key, entry, cautious=cautious)
         if update is not None:
             updates.append(update)
-        elif burials is not None and not trusted and replica.forbids(key, entry):
+        elif burials is not None and replica.forbids(key, entry):
             burials.add(key, entry)
     return updates
 
@@ -103,6 +104,7 @@ class Donor:
         Raises:
             RemoteProtocolError, VersionMismatch: the conversation cannot go on.
         """
+        self.news = []
         request = wire.decode_request(text)
         if isinstance(request, wire.Hello):
             wire.check_version(request.version)
@@ -147,16 +149,16 @@ class Donor:
         unmet = dict.fromkeys(request.hashes)
         texts: list[bytes] = []
         size = 0
-        last = ""
+        last = -1
         after = None
-        for path, key, entry_hash in chain.from_iterable(
+        for place, key, entry_hash in chain.from_iterable(
             replica.tree.items(prefix, request.start) for prefix in prefixes
         ):
             # Keys of one position stay together, or the next chunk could begin where this one did.
-            if size >= CHUNK_BYTES and path != last:
-                after = path
+            if size >= CHUNK_BYTES and place != last:
+                after = digits_of(place)
                 break
-            last = path
+            last = place
             if entry_hash in unmet:
                 del unmet[entry_hash]
             else:

@@ -184,6 +184,11 @@ def check_version(version: tuple[int, int]) -> None:
         )
 
 
+def is_push(text: bytes) -> bool:
+    """Whether a message of ours is a :class:`Push`."""
+    return text.startswith(b'{"event":"push"')
+
+
 def raw_list(texts: Iterable[bytes]) -> list[Raw]:
     """Encoded entries, as the messages hold them."""
     return [Raw(text) for text in texts]

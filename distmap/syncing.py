@@ -15,12 +15,13 @@ from distmap.session import Session
 from distmap.states import MuxStream
 from distmap.switchboard import OPEN
 from distmap.sync import Donor, Newcomer
+from distmap.sync_wire import is_push
 
 STALL_SECONDS: Final = 10.0
 """A donor that says nothing for so long is replaced; a newcomer likewise is left."""
 PATIENCE_SECONDS: Final = 60.0
 LEAST_RATE_BYTES: Final = 1000
-"""After the patience a conversation ends if fewer bytes a second come, on the average."""
+"""After the patience a conversation ends if fewer bytes a second get through, on the average."""
 FOLD_KEYS: Final = 1000
 """Keys that are hashed in one turn of the reactor before a sync begins."""
 
@@ -73,6 +74,7 @@ class _Conversation:
         self._joined = False
         self._stopped = False
         self._began_seconds = party.seconds()
+        # What came, and what counts of that which was sent: over a slow line one way may be all.
         self._bytes = 0
         self._stall = party.call_later(STALL_SECONDS, self._stalled)
         self._stream: MuxStream | None = session.open(route, self)
@@ -139,6 +141,11 @@ class _Conversation:
         if self._stream is not None:
             for message in messages:
                 self._session.send(self._stream, message)
+                self._bytes += len(message) * self._counts(message)
+
+    def _counts(self, message: bytes) -> bool:
+        """Whether a message that is sent is part of what gets through."""
+        return True
 
     def _trickles(self) -> bool:
         """Whether the other side says just enough not to be silent."""
@@ -189,6 +196,10 @@ class Syncing(_Conversation):
         if self._newcomer.done:
             self.stop()
             self._party.sync_done(self)
+
+    def _counts(self, message: bytes) -> bool:
+        """What it asks can be long, and the answers still make no headway."""
+        return is_push(message)
 
     @property
     def repaired(self) -> int:

@@ -86,13 +86,14 @@ class Timekeeper:
         self._replica.observe_again()
         own = [key for key in self._outbox.unsent if self._is_own(key)]
         updates = self._replica.restamp(own)
-        self._outbox.replace([(key, entry) for key, entry, _ in updates])
+        self._outbox.replace([(each.key, each.entry) for each in updates])
         self._port.restamped(updates)
         self._hold_again()
 
     def _is_own(self, key: str) -> bool:
         # Another peer, whose clock is as wrong, may have overwritten it.
-        return self._replica.entries[key].stamp.writer == self._replica.clock.writer
+        entry = self._replica.entries.get(key)
+        return entry is not None and entry.stamp.writer == self._replica.clock.writer
 
     def _hold_again(self) -> None:
         # By stamp: in the order they were written, those of a batch together.
@@ -105,7 +106,7 @@ class Timekeeper:
                 self._outbox.add(key, update.entry)
                 self._port.restamped([update])
             else:
-                gone.append(Update(key, entry._replace(value=None), entry))
+                gone.append(Update(key, entry.replace(value=None), entry))
         if gone:
             self._port.updated(gone)
         if ahead and self.online:

@@ -82,7 +82,8 @@ class Writes:
 
     def restamped(self, updates: list[Update]) -> None:
         """These have new stamps."""
-        for key, entry, _ in updates:
+        for update in updates:
+            key, entry = update.key, update.entry
             if key in self._waiting:
                 waiting = self._waiting[key]
                 self._waiting[key] = deque((entry.stamp, *rest) for _, *rest in waiting)

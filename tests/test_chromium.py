@@ -45,6 +45,10 @@ class InChromium(TestCase):
         self.addCleanup(connection.close)
         return DistributedMap(connection, uri)
 
+    async def until_ready(self, opened: DistributedMap) -> None:
+        """Waits until a map has found the relay again."""
+        await until(lambda: opened.status == "ready", what=lambda: opened.status)
+
     async def test_page(self) -> None:
         """The relay's page breaks no rule of its own, and what goes wrong in a page is seen."""
         fruits = self.open("/fruits")
@@ -56,3 +60,41 @@ class InChromium(TestCase):
         self.assertEqual(fruits["pear"], {"from": "Chromium"})
         script.answer()
         await script.finished()
+
+    async def serve(self, script: BrowserScript, python: DistributedMap) -> None:
+        """Does what a script asks, until it ends."""
+        changes: dict[str, Any] = {}
+        python.observe(lambda change: change.local or changes.update({change.key: change.value}))
+        while (asked := await script.asked()) is not None:
+            name, *args = asked
+            if name == "stop relay":
+                await self.service.stopService()
+            elif name == "start relay":
+                self.start_relay()
+                await self.until_ready(python)
+            elif name == "set":
+                python[args[0]] = args[1]
+            elif name == "leave and come back":
+                await python.connection.close()
+                python = self.open(python.uri)
+                await fires(python.ready())
+                script.answer([python.synced, len(python)])
+                continue
+            told = {"dump": python, "changes": changes}.get(name, {})
+            script.answer(sorted(told.items(), key=lambda item: item[0]))
+        await script.finished()
+        self.assertEqual((python.refused, python.divergences), (0, 0))
+
+    async def test_share(self) -> None:
+        """Two tabs and a peer of Python."""
+        shared = self.open("/shared")
+        shared["apple"] = 3
+        await fires(shared.ready())
+        await self.serve(BrowserScript(self, "browser_share.mjs", self.url), shared)
+
+    async def test_persist(self) -> None:
+        """A tab that keeps a copy is reloaded, crashes, and is one of two."""
+        fruits = self.open("/fruits")
+        fruits["apple"] = 3
+        await fires(fruits.ready())
+        await self.serve(BrowserScript(self, "browser_persist.mjs", self.url), fruits)

@@ -33,12 +33,12 @@ HOUR_MS = 3_600_000
 IMPORT = re.compile(r'^(?:import|export|}) (?:.* )?from "(.*)"$', re.MULTILINE)
 OUTSIDE = re.compile(
     r"\b(Date|random\(\)|console|WebSocket|fetch|location|document|window|crypto|performance"
-    r"|set(Timeout|Interval|Immediate)|queueMicrotask|MessageChannel)\b"
+    r"|set(Timeout|Interval|Immediate)|queueMicrotask|MessageChannel|indexedDB|navigator)\b"
 )
 # The modules that talk to the world, as Python's adapters do.
 ADAPTERS = {
-    *("distmap", "connection", "connector", "events", "map", "scheduler", "seat", "session"),
-    *("syncs", "wake"),
+    *("distmap", "connection", "connector", "events", "map", "persistence", "scheduler", "seat"),
+    *("session", "store", "syncs", "wake"),
 }
 reactor: Any = global_reactor
 

@@ -132,7 +132,7 @@ class Merge(TestCase):
             update = replica.merge(key, entry)
             self.assertEqual(update is not None, wins(key, entry, told.get(key)))
             if update is not None:
-                self.assertEqual(update, (key, entry, told.get(key)))
+                self.assertEqual(update, Update(key, entry, told.get(key)))
                 told[key] = entry
         self.assertEqual(told, replica.entries)
 
@@ -210,7 +210,7 @@ class Writes(TestCase):
         replica = new_replica()
         replica.merge("a", set_at(NOW_MS + 9, counter=MAX_COUNTER))
         update = replica.set("a", 2)
-        self.assertEqual(update.entry.stamp, (NOW_MS + 10, 0, "me"))
+        self.assertEqual(update.entry.stamp, Stamp(NOW_MS + 10, 0, "me"))
         self.assertEqual(decode_entry(encode_entry("a", update.entry))[1], update.entry)
 
     def test_win_over_what_a_wrong_clock_took(self) -> None:
@@ -224,7 +224,7 @@ class Writes(TestCase):
     def test_are_later_than_what_was_heard_of_other_keys(self) -> None:
         replica = new_replica()
         replica.merge("a", set_at(NOW_MS + 500, counter=3))
-        self.assertEqual(replica.set("b", 1).entry.stamp, (NOW_MS + 500, 4, "me"))
+        self.assertEqual(replica.set("b", 1).entry.stamp, Stamp(NOW_MS + 500, 4, "me"))
 
     def test_what_no_map_can_hold_changes_nothing(self) -> None:
         replica = new_replica()
@@ -422,9 +422,10 @@ class Restamp(TestCase):
 
     def test_keeps_extras(self) -> None:
         replica = new_replica()
-        replica.merge("a", set_at(NOW_MS)._replace(extras=b'{"x":1}'))
+        replica.merge("a", set_at(NOW_MS).replace(extras=b'{"x":1}'))
         (update,) = replica.restamp(["a"])
-        self.assertEqual(update.entry, (replica.entries["a"].stamp, b"1", b'{"x":1}'))
+        wanted = Entry(replica.entries["a"].stamp, b"1", b'{"x":1}')
+        self.assertEqual(update.entry, wanted)
 
 
 class Tombstones(TestCase):
@@ -454,7 +455,7 @@ class Tombstones(TestCase):
         self.assertTrue(replica.collect(10))
         self.assertEqual((replica.entries, replica.digest()), ({}, (0, 0)))
         self.assertEqual(replica.floor_ms, NOW_MS + 1)
-        self.assertEqual(replica._oldest, [])
+        self.assertEqual(replica._tombstones._oldest, [])
 
     def test_by_all_in_the_same_step(self) -> None:
         """Clocks that differ a little do not make digests differ, but at the turn of a step."""
@@ -501,15 +502,17 @@ class Tombstones(TestCase):
             self.wall.ms += 7
             if n % 5000 == 0:
                 replica.fold(10_000)
-            self.assertLessEqual(len(replica._oldest), 2 * 50 + 1001)
+            self.assertLessEqual(len(replica._tombstones._oldest), 2 * 50 + 1001)
         self.assertEqual((len(replica.entries), len(replica._tombstones)), (50, 50))
         self.assertLessEqual(len(replica._stale), 50)
         for n in range(50):
             replica.set(f"k{n}", n)
-        self.assertEqual(replica._tombstones, {})
+        self.assertEqual(len(replica._tombstones), 0)
         self.wall.ms += 2 * self.RETENTION_MS
         self.assertEqual(replica.digest()[0], 50)
-        self.assertEqual((replica._oldest, replica.floor_ms), ([], 0), "none was forgotten")
+        self.assertEqual(
+            (replica._tombstones._oldest, replica.floor_ms), ([], 0), "none was forgotten"
+        )
 
     def test_new_keys_for_ever(self) -> None:
         """Keys that are deleted leave nothing behind, once their time is over."""
@@ -522,7 +525,7 @@ class Tombstones(TestCase):
                 while not replica.fold(100):
                     pass
                 self.assertLessEqual(len(replica.entries), 1012)
-        self.assertLessEqual(len(replica._oldest), 2 * len(replica._tombstones) + 1000)
+        self.assertLessEqual(len(replica._tombstones._oldest), 2 * len(replica._tombstones) + 1000)
         replica.digest()
         check_replica(replica)
 
@@ -571,7 +574,7 @@ class Tombstones(TestCase):
             forgets.fold(most)
             for key, old in forgets.entries.items():
                 if old.value is None:
-                    self.assertIn((old.stamp.ms, key), forgets._oldest)
+                    self.assertIn((old.stamp.ms, key), forgets._tombstones._oldest)
         forgets.digest()
         for entry in forgets.entries.values():
             if entry.value is None:

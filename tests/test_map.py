@@ -468,7 +468,7 @@ class Retention(NetworkTestCase):
             self.network.settle(0.25)
             for each in maps:
                 self.assertLessEqual(len(each._replica.entries), 20)
-                self.assertLessEqual(len(each._replica._oldest), 1040)
+                self.assertLessEqual(len(each._replica._tombstones._oldest), 1040)
         self.network.settle(2 * self.SECONDS)
         live = dict(maps[0])
         self.assert_equal_maps(maps, live)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from distmap.entries import HASH_BITS, HASH_DIGITS, hash52
-from distmap.ranges import DIGITS, FAN_OUT, LEAF_KEYS, RangeTree, position_text
+from distmap.ranges import DIGITS, FAN_OUT, LEAF_KEYS, RangeTree, digits_of, position_text
 from tests.support.replicas import SETTINGS
 from tests.vectors import make_vectors
 
@@ -90,7 +90,8 @@ class Tree(TestCase):
         self.assertEqual(self.tree.summary(prefix), self.model.summary(prefix))
         if len(prefix) < HASH_DIGITS:
             self.assertEqual(self.tree.children(prefix), self.model.children(prefix))
-        self.assertEqual(list(self.tree.items(prefix, start)), self.model.items(prefix, start))
+        found = [(digits_of(place), key, h) for place, key, h in self.tree.items(prefix, start)]
+        self.assertEqual(found, self.model.items(prefix, start))
         keys = sorted(key for _, key, _ in self.model.items(prefix))
         self.assertEqual(sorted(self.tree.keys(prefix)), keys)
 

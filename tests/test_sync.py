@@ -74,8 +74,8 @@ class Pair(NamedTuple):
                 replica.merge(key, entry(ms, random.choice("wxyz")))
         for n in range(self.clashes):
             one = entry(NOW_MS - 1000)
-            newcomer.merge(f"clash {n}", one._replace(value=b"1"))
-            donor.merge(f"clash {n}", one._replace(value=random.choice([b"2", None])))
+            newcomer.merge(f"clash {n}", one.replace(value=b"1"))
+            donor.merge(f"clash {n}", one.replace(value=random.choice([b"2", None])))
         for n in range(self.held):
             one = entry(NOW_MS + MAX_AHEAD_MS + 1000)
             random.choice(both).merge(f"common {n}", one)
@@ -204,7 +204,7 @@ class Conversation(SyncTestCase):
         newcomer, donor = new_replica("n"), new_replica("d")
         for n in range(900):
             entry = Entry(Stamp(5, 0, "w"), b'"%b"' % (b"x" * 500))
-            later = entry._replace(stamp=Stamp(6, 0, "w"))
+            later = entry.replace(stamp=Stamp(6, 0, "w"))
             here, there = [(entry, entry), (entry, later), (later, entry)][n % 3]
             newcomer.merge(f"k{n}", here)
             donor.merge(f"k{n}", there)

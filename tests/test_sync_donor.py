@@ -14,7 +14,7 @@ from distmap import sync_wire as wire
 from distmap.clock import MAX_AHEAD_MS, Stamp
 from distmap.entries import Entry, decode_entry, encode_entry, entry_hash
 from distmap.errors import RemoteProtocolError, VersionMismatch
-from distmap.lww import Replica
+from distmap.lww import Replica, Update
 from distmap.ranges import position_text
 from distmap.sync_donor import Donor, cut, encode_hello, merge_all
 from tests.support.replicas import (
@@ -243,7 +243,7 @@ class Push(TestCase):
         donor = greeted(replica)
         (text,), updates = donor.receive(wire.encode(push))
         self.assertEqual(wire.decode_answer(text), wire.Taken(3))
-        self.assertEqual(updates, [("new", entry, None)])
+        self.assertEqual(updates, [Update("new", entry, None)])
         self.assertEqual(donor.receive(wire.encode(push))[1], [])
 
 

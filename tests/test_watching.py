@@ -80,7 +80,7 @@ class DivergenceTest(WatchingTestCase):
         replica = self.maps[4]._replica
         entry = replica.entries["k3"]
         replica._remove("k3")
-        old = Entry(entry.stamp._replace(ms=entry.stamp.ms - 1000), b'"old"')
+        old = Entry(entry.stamp.replace(ms=entry.stamp.ms - 1000), b'"old"')
         self.assertIsNotNone(replica.merge("k3", old))
         self.check()
 
@@ -137,7 +137,7 @@ class CostTest(WatchingTestCase):
             del mine[f"k{at}"]
         self.network.settle(90)
         self.assertEqual(mine._replica.entries, {})
-        self.assertEqual(mine._replica._oldest, [])
+        self.assertEqual(mine._replica._tombstones._oldest, [])
 
     def test_all_forget_at_the_same_time(self) -> None:
         self.network = Network(retention_seconds=60)

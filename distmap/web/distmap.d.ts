@@ -99,6 +99,67 @@ export interface Stamp {
 export interface MapOptions {
   /** The longest JSON text of a value, in bytes; the same for all peers of a map. */
   maxValueBytes?: number
+  /**
+   * Keeps a copy of the map, and the writes that the relay has not taken, in IndexedDB or in a store
+   * of your own; a map that is opened later begins with them.
+   */
+  persist?: boolean | Store
+}
+
+/**
+ * What becomes of the copy: `off`: none was asked for; `loading`: it is being read; `on`; `failed`:
+ * the map goes on without one.
+ */
+export type Persisted = "off" | "loading" | "on" | "failed"
+
+/** A place where copies of maps are kept, other than IndexedDB. */
+export interface Store {
+  /**
+   * Opens a copy, an empty one if there is none.
+   *
+   * @param name of one map on one relay
+   * @param gone is to be called if the copy is closed by something else
+   */
+  open(name: string, gone: (problem: Error) => void): Promise<StoredCopy>
+  /** Deletes a copy; those who have it open lose it, and are told. */
+  erase(name: string): Promise<void>
+}
+
+/** The copy of one map: two tables of records, each a text with a key, and one about the whole. */
+export interface StoredCopy {
+  /** The record about the whole; undefined in a new copy. */
+  readMeta(): Promise<unknown>
+  /** The next records of a table after a key, in an order that does not change. */
+  read(
+    table: "entries" | "outbox",
+    after: string | null,
+    most: number,
+  ): Promise<[key: string, record: string][]>
+  /**
+   * Reads the records of some keys, calls `decide`, and writes what it returned, in one step:
+   * nobody else writes meanwhile, and all of it is written or nothing.
+   *
+   * @returns fulfilled when it is written; rejected if it cannot be, or `decide` throws
+   */
+  update(
+    keys: { entries: string[]; outbox: string[] },
+    decide: (found: FoundRecords) => ChangedRecords,
+  ): Promise<void>
+  close(): void
+}
+
+/** Those of the keys that were asked for and have a record. */
+export interface FoundRecords {
+  meta: unknown
+  entries: Map<string, string>
+  outbox: Map<string, string>
+}
+
+/** New records by key; null for one that goes. */
+export interface ChangedRecords {
+  meta?: object
+  entries: [key: string, record: string | null][]
+  outbox: [key: string, record: string | null][]
 }
 
 /**
@@ -177,9 +238,14 @@ export class DistributedMap<V = any> implements Iterable<[key: string, value: V]
     name: "superseded",
     handler: (value: V | undefined, key: string, map: this) => unknown,
   ): () => void
+  /** Adds a handler: `persisted` is another; the problem tells why it is `failed`. */
+  on(
+    name: "persisted",
+    handler: (persisted: Persisted, problem: Error | null) => unknown,
+  ): () => void
   /** Takes a handler back. */
   off(
-    name: "set" | "delete" | "ready" | "status" | "peers" | "superseded",
+    name: "set" | "delete" | "ready" | "status" | "peers" | "superseded" | "persisted",
     handler: (...args: any[]) => unknown,
   ): void
   /** Adds a handler of all changes, also this peer's own. Returns what takes it back. */
@@ -202,7 +268,20 @@ export class DistributedMap<V = any> implements Iterable<[key: string, value: V]
   /** How many entries of other peers could not be taken. */
   readonly refused: number
 
-  /** Leaves the map; the connection stays. */
+  /** What becomes of the copy that `persist` asked for. */
+  readonly persisted: Persisted
+  /**
+   * Fulfilled with true once all that this program wrote up to now is in the copy; with false if
+   * there is none.
+   */
+  saved(): Promise<boolean>
+  /**
+   * Deletes the copy, with what the relay has not taken; this map, and those of other tabs, go on
+   * without. Rejected if the store refuses.
+   */
+  eraseCopy(): Promise<void>
+
+  /** Leaves the map; the connection stays. Fulfilled when nothing is left of it. */
   close(): Promise<void>
 }
 

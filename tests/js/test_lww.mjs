@@ -196,7 +196,7 @@ test("a local clock that jumped forgets nothing", () => {
   wall.ms += 9 * retentionMs
   assert.ok(replica.collect(9))
   assert.equal(replica.entries.size, 1)
-  assert.equal(replica.certainMs(), NOW_MS + 1000)
+  assert.equal(replica.clock.earliestMs(), NOW_MS + 1000)
   replica.clock.heardMs = wall.ms
   replica.collect(9)
   assert.equal(replica.entries.size, 0)
@@ -288,13 +288,29 @@ test("after the clock was set back, writes are later than all that is here", () 
   assert.deepEqual([ms, counter], [NOW_MS + MAX_AHEAD_MS - 1000, 8])
 })
 
+test("the bounds of the relay's time", () => {
+  const wall = new Wall()
+  const clock = new HybridClock(wall.read, "me")
+  const bounds = () => [clock.earliestMs() - NOW_MS, clock.latestMs() - NOW_MS]
+  assert.deepEqual(bounds(), [0, 0])
+  for (const [heardMs, earliestMs, latestMs] of [
+    [-10, -10, 0],
+    [-HEARD_MS - 10, -HEARD_MS - 10, -10],
+    [0.7, 0, 0],
+    [10, 0, 10],
+  ]) {
+    clock.heardMs = NOW_MS + heardMs
+    assert.deepEqual(bounds(), [earliestMs, latestMs], `${heardMs}`)
+  }
+})
+
 test("a local clock that jumped takes nothing early", () => {
   const wall = new Wall()
   const replica = newReplica("me", wall)
   replica.clock.heardMs = NOW_MS
   wall.ms += 9 * MAX_AHEAD_MS
   const atMs = NOW_MS + HEARD_MS + MAX_AHEAD_MS
-  assert.equal(replica.clock.sureMs(), NOW_MS + HEARD_MS)
+  assert.equal(replica.clock.latestMs(), NOW_MS + HEARD_MS)
   assert.notEqual(replica.merge("k", entryOf("1", atMs)), null)
   assert.equal(replica.merge("l", entryOf("1", atMs + 1)), null)
   assert.equal(replica.releaseInMs(), 1)

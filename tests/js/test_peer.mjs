@@ -139,7 +139,7 @@ test("one that comes back alone knows of all deletes once others would have forg
   peer.receive(["alone"])
   assert.equal(replica.knownMs, NOW_MS)
   taken()
-  const returnedMs = replica.certainMs()
+  const returnedMs = replica.clock.latestMs()
   for (const [ms, knownMs] of /** @type {[number, number | null][]} */ ([
     [0, NOW_MS],
     [replica.retentionMs, NOW_MS],
@@ -310,6 +310,57 @@ function syncWith(peer, floorMs) {
   newcomer.receive({ event: "done", held: [] })
   peer.synced()
 }
+
+test("one that only a stale donor could tell waits until nobody can know better", () => {
+  const { peer, replica, welcome, relayMs } = fixture()
+  welcome(2)
+  peer.receive(["donor", "3"])
+  const newcomer = peer.begin()
+  newcomer.start()
+  const knownMs = NOW_MS - replica.retentionMs - 1
+  newcomer.receive({ event: "hello", version: [1, 0], count: 0, sum: 0, known_ms: knownMs })
+  newcomer.receive({ event: "done" })
+  peer.synced()
+  assert.equal(replica.knownMs, knownMs)
+  for (const [ms, wanted] of [
+    [replica.retentionMs, knownMs],
+    [replica.retentionMs + 1, null],
+  ]) {
+    const timeMs = NOW_MS + Number(ms)
+    relayMs(timeMs)
+    peer.receive(["time", timeMs, timeMs])
+    peer.lookUp()
+    assert.equal(replica.knownMs, wanted)
+  }
+})
+
+test("one that another tells to go on alone, while others are there, does not know better", () => {
+  const { peer, replica, welcome, relayMs } = fixture()
+  welcome()
+  peer.receive(["alone"])
+  peer.lost()
+  relayMs(NOW_MS + replica.retentionMs + 1)
+  welcome(3)
+  peer.receive(["alone"])
+  const timeMs = NOW_MS + 3 * replica.retentionMs
+  relayMs(timeMs)
+  peer.receive(["time", timeMs, timeMs])
+  peer.lookUp()
+  assert.equal(replica.knownMs, NOW_MS)
+})
+
+test("one that never was in touch need not ask what became of its writes", () => {
+  const { peer, replica, write, welcome, taken } = fixture()
+  welcome(2)
+  peer.receive(["donor", "3"])
+  peer.lost()
+  assert.equal(replica.knownMs, 0)
+  write("k", 1)
+  taken()
+  welcome(2)
+  const [[what, sent]] = /** @type {any[]} */ (taken())
+  assert.deepEqual([what, sent.key], ["send", "k"])
+})
 
 test("writes with stamps of a clock far behind are offered again with good ones", () => {
   const { peer, replica, write, taken, welcome } = fixture(NOW_MS - YEAR_MS)

@@ -332,6 +332,17 @@ test("a stale newcomer, and a stale donor that cannot tell it better", () => {
   assert.deepEqual([other.knownMs, [...other.items()]], [null, [["kept", "1"]]])
 })
 
+test("a donor takes over the floor of a newcomer, once it has what that has", () => {
+  const { home, away } = apart()
+  const donor = new Donor(away)
+  const newcomer = new Newcomer(home)
+  converse(newcomer, donor, { atMost: 2 })
+  assert.equal(away.floorMs, 0)
+  converse(new Newcomer(home), donor)
+  assert.equal(away.floorMs, home.floorMs)
+  assert.ok(away.floorMs > NOW_MS)
+})
+
 test("a buried answer that is junk harms nobody", () => {
   const { newcomer, replica } = asking(40)
   const [[push]] = newcomer.receive({

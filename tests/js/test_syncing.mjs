@@ -100,6 +100,60 @@ test("a newcomer that trickles is left too", async () => {
   assert.equal(clock.pending, 0)
 })
 
+test("a donor that trickles is left also by who asks it with many hashes", async () => {
+  const { clock, replica, party, session, told, sent } = fixture()
+  for (let n = 0; n < 1500; n++) replica.set(`k${n}`, n)
+  replica.digest()
+  const syncing = new Syncing(party, session, "3", "me.1")
+  syncing.streamData(OPEN)
+  syncing.streamData({ ...HELLO, count: 500 })
+  await clock.advance()
+  let asked = 0
+  for (let n = 1; n < 20 && told.length === 0; n++) {
+    await clock.advance(5)
+    const messages = sent.splice(0).join("").split("\n").filter(Boolean)
+    for (const [, event, request] of messages.map((text) => JSON.parse(text))) {
+      if (event !== "data") continue
+      asked += JSON.stringify(request).length
+      const { id, prefixes = [] } = request
+      const sums = { event: "sums", id, sums: Array(prefixes.length).fill(Array(32).fill(1)) }
+      if (request.event === "ask-sums") syncing.streamData(sums)
+      else if (request.event === "ask-entries") syncing.streamData({ ...chunk(n, 10), id })
+    }
+  }
+  assert.deepEqual(told, [["failed", "too slow"]])
+  assert.ok(asked > 60 * LEAST_RATE_BYTES)
+})
+
+test("a slow line: most goes one way, and only that way", async () => {
+  const handing = fixture()
+  for (let n = 0; n < 40; n++) handing.replica.set(`k${n}`, "x".repeat(60_000))
+  handing.replica.digest()
+  const syncing = new Syncing(handing.party, handing.session, "3", "me.1")
+  syncing.streamData(OPEN)
+  syncing.streamData({ ...HELLO, count: 0, sum: 0 })
+  await handing.clock.advance()
+  for (let id = 1; id <= 14; id++) {
+    await handing.clock.advance(6)
+    syncing.streamData({ event: "taken", id })
+  }
+  assert.deepEqual(handing.told, [])
+  syncing.stop()
+
+  const giving = fixture()
+  for (let n = 0; n < 40; n++) giving.replica.set(`k${n}`, "x".repeat(60_000))
+  giving.replica.digest()
+  const serving = new Serving(giving.party, giving.session, "3", "4.1")
+  serving.streamData(OPEN)
+  serving.streamData({ ...HELLO, count: 0, sum: 0 })
+  for (let id = 1; id <= 14; id++) {
+    await giving.clock.advance(6)
+    serving.streamData({ event: "ask-entries", id, prefixes: [""] })
+  }
+  assert.deepEqual(giving.told, [])
+  serving.stop()
+})
+
 test("who says nothing is left", async () => {
   const { clock, party, session, told } = fixture()
   const syncing = new Syncing(party, session, "3", "me.1")

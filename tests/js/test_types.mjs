@@ -9,6 +9,7 @@ import { Connection, DistributedMap, connect, errors } from "../../distmap/web/d
 import * as connections from "../../distmap/web/js/connection.js"
 import * as allErrors from "../../distmap/web/js/errors.js"
 import * as maps from "../../distmap/web/js/map.js"
+import * as stores from "../../distmap/web/js/store.js"
 
 /** @typedef {{ price: number, colours: string[] }} Fruit */
 
@@ -19,6 +20,7 @@ test("a program of types", async () => {
   const off = fruits.on("set", (fruit, key, map) => [fruit.price, key.length, map.size])
   fruits.on("ready", (map) => map.get("apple")?.colours[0])
   fruits.on("status", (status, problem) => status === "offline" && problem?.code)
+  fruits.on("persisted", (state, problem) => state === "failed" && problem?.message)
   fruits.observe((change) => change.value?.price === change.oldValue?.price && change.timeMs)
   connection.on("offline", (problem) => problem instanceof errors.ConnectionProblem)
   fruits.set("apple", { price: 3, colours: ["red"] })
@@ -32,6 +34,7 @@ test("a program of types", async () => {
   /** @type {boolean} */
   const deleted = await Promise.race([fruits.delete("apple"), false])
   assert.equal(deleted, false)
+  assert.deepEqual([fruits.persisted, await fruits.saved()], ["off", false])
   await connection.close()
   assert.equal(fruits.status, "closed")
 })
@@ -39,7 +42,9 @@ test("a program of types", async () => {
 test("what is declared is there, and nothing else", async () => {
   assert.deepEqual(Object.keys(api).sort(), ["Connection", "DistributedMap", "connect", "errors"])
   assert.deepEqual(Object.keys(errors).sort(), Object.keys(allErrors).sort())
-  const hidden = new Set(["attach", "detach", "attemptOpened", "attemptReceived", "attemptFailed"])
+  const hidden = new Set([
+    ...["relay", "attach", "detach", "attemptOpened", "attemptReceived", "attemptFailed"],
+  ])
   const declared = /** @type {[Function, string[]][]} */ ([
     [Connection, ["bytesReceived", "bytesSent", "close", "off", "on", "problem", "status", "wake"]],
     [
@@ -59,6 +64,7 @@ test("what is declared is there, and nothing else", async () => {
           "observe",
         ],
         ...["off", "on", "peers", "problem", "ready", "refused", "set", "size", "stamp", "status", "synced"],
+        ...["eraseCopy", "persisted", "saved"],
         "values",
       ],
     ],
@@ -84,4 +90,15 @@ export const checked = (connection, map) => {
   /** @type {DeclaredMap} */
   const declaredMap = map
   return [declaredConnection, declaredMap]
+}
+
+// A store of a user is one of ours, and the other way round.
+/** @typedef {import("../../distmap/web/distmap.js").Store} DeclaredStore */
+/** @type {(ours: stores.Store, declared: DeclaredStore) => unknown[]} */
+export const checkedStores = (ours, declared) => {
+  /** @type {DeclaredStore} */
+  const declaredStore = ours
+  /** @type {stores.Store} */
+  const ourStore = declared
+  return [declaredStore, ourStore]
 }

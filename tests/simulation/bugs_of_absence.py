@@ -32,7 +32,7 @@ def burials_lose_to_what_they_bury() -> Replacements:
     add = Burials.add
 
     def replacement(self: Burials, key: str, entry: Any) -> None:
-        add(self, key, entry._replace(stamp=entry.stamp._replace(ms=entry.stamp.ms - 1)))
+        add(self, key, entry.replace(stamp=entry.stamp.replace(ms=entry.stamp.ms - 1)))
 
     return {"sync_donor.Burials.add": replacement}
 

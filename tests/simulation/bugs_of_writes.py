@@ -31,7 +31,7 @@ def no_tie_break() -> Replacements:
 @bug()
 def writers_not_compared() -> Replacements:
     """Of two writes of one time by two writers, each replica keeps the first."""
-    return _wins(lambda new, old: new.stamp[:2] > old.stamp[:2])
+    return _wins(lambda new, old: new.stamp.when > old.stamp.when)
 
 
 @bug()
@@ -54,7 +54,7 @@ def counter_not_increased() -> Replacements:
     def replacement(self: HybridClock, after: Stamp | None = None) -> Stamp:
         stamp = tick(self, after)
         self._counter = 0
-        return stamp._replace(counter=0)
+        return stamp.replace(counter=0)
 
     return {"clock.HybridClock.tick": replacement}
 

@@ -158,7 +158,8 @@ def _check_writes(world: World, copy: Copy) -> None:
             continue
         if entry is None and world.may_be_gone(copy.uri, write.key, write.stamp):
             continue
-        if world.deceived and write.value is None:
+        deletes = world.tombstones[copy.uri].get(write.key, ())
+        if world.deceived and any(delete >= write.stamp for delete in deletes):
             continue
         if entry is None or entry.stamp < write.stamp:
             world.broken(f"{copy} lost its own write {write.key} {write.stamp}: {entry}")

@@ -59,6 +59,7 @@ class Copy:
         self.replica = self.map._replica
         order_sets(self.map)
         self._hook(self.replica, "_place", self._placed)
+        self._hook(self.replica, "merge_many", self._merged_many)
         self._hook(self.replica, "restamp", self._restamped)
         self._hook(self.replica, "rewrite", self._rewritten)
         self._hook(self.replica, "hold_again", self._holds_again)
@@ -115,9 +116,9 @@ class Copy:
         write = Write(self, key, entry.stamp, entry.value, self._witness.now)
         self._witness.trace(self.name, "writes", self.uri, key, entry.stamp, entry.value)
         seen = max(self._latest_foreign, self._latest_own)
-        if entry.stamp[:2] <= seen:
+        if entry.stamp.when <= seen:
             self._witness.broken(f"{self} wrote {entry.stamp}, not later than what it saw: {seen}")
-        self._latest_own = entry.stamp[:2]
+        self._latest_own = entry.stamp.when
         self.writes.append(write)
         self._witness.written(write)
         if deferred is not None:
@@ -154,16 +155,23 @@ class Copy:
             self._bases[key] = None if old is None else old.stamp
         if not self._writing:
             self._foreign[key] = entry.stamp
-            self._latest_foreign = max(self._latest_foreign, entry.stamp[:2])
+            self._latest_foreign = max(self._latest_foreign, entry.stamp.when)
         return update
+
+    def _merged_many(self, merge_many: Callable[..., list[Update]], items: Any) -> list[Update]:
+        updates = merge_many(items)
+        for update in updates:
+            if self.had.get(update.key) is not update.entry:  # or _placed has seen it
+                self._placed(lambda *_, done=update: done, update.key, update.entry, update.old)
+        return updates
 
     def _restamped(self, restamp: Callable[..., list[Update]], keys: list[str]) -> list[Update]:
         self._restamping = True
         updates = restamp(keys)
         self._restamping = False
         self._latest_own = (0, 0)
-        for key, entry, _ in updates:
-            self._stamped_anew(key, entry)
+        for each in updates:
+            self._stamped_anew(each.key, each.entry)
         return updates
 
     def _rewritten(self, rewrite: Callable[..., Update], key: str, value: Any) -> Update:
@@ -183,7 +191,7 @@ class Copy:
         if foreign is not None and entry.stamp <= foreign:
             self._witness.broken(f"{self} stamped {key} anew before what it replaced: {entry}")
         self.had[key] = entry
-        self._latest_own = max(self._latest_own, entry.stamp[:2])
+        self._latest_own = max(self._latest_own, entry.stamp.when)
         if entry.value is None:
             self._witness.deleted(self.uri, key, entry.stamp)
         for write in self.writes:
@@ -199,7 +207,7 @@ class Copy:
         for key, _ in ahead:
             del self.had[key]
             self._foreign.pop(key, None)
-        self._latest_foreign = max((s[:2] for s in self._foreign.values()), default=(0, 0))
+        self._latest_foreign = max((s.when for s in self._foreign.values()), default=(0, 0))
         return ahead
 
     def _forgets(self, forget: Callable[[str], Update], key: str) -> Update:

@@ -60,13 +60,21 @@ export class HybridClock {
     return Math.max(0, Math.trunc(this.#wallMs() + this.offsetMs))
   }
 
-  /**
-   * The same, but not much later than what the relay last said: the local clock may have jumped
-   * since, and what is taken too early replaces what nobody else may have.
-   */
-  sureMs() {
+  // A local clock that jumped must not make anything be forgotten, or be taken too early: it would
+  // replace what nobody else may have. So there are two bounds beside the estimate.
+
+  /** What the relay's time is at least. */
+  earliestMs() {
     const nowMs = this.nowMs()
-    return this.heardMs === null ? nowMs : Math.min(nowMs, Math.trunc(this.heardMs) + HEARD_MS)
+    return this.heardMs === null ? nowMs : Math.min(nowMs, Math.trunc(this.heardMs))
+  }
+
+  /** What the relay's time is at most, if it spoke within HEARD_MS. */
+  latestMs() {
+    const nowMs = this.nowMs()
+    if (this.heardMs === null) return nowMs
+    const heardMs = Math.trunc(this.heardMs)
+    return Math.max(heardMs, Math.min(nowMs, heardMs + HEARD_MS))
   }
 
   /**
@@ -109,7 +117,7 @@ export class HybridClock {
    * @param {Stamp} stamp
    */
   isAhead({ ms }) {
-    return ms > this.#ms && ms > this.sureMs() + MAX_AHEAD_MS
+    return ms > this.#ms && ms > this.latestMs() + MAX_AHEAD_MS
   }
 
   /**

@@ -32,6 +32,7 @@ const CLOSE_SECONDS = 2
  * Makes connections to one relay. What comes back from connect() abandons the attempt.
  *
  * @typedef {object} Connector
+ * @property {string} [url] of the relay
  * @property {(attempt: Attempt) => (problem: Error) => void} connect
  */
 
@@ -42,7 +43,8 @@ const CLOSE_SECONDS = 2
  * @property {(session: Session) => void} sessionOpened
  * @property {(problem: Error) => void} sessionLost there is none any more, or a try failed
  * @property {() => boolean} ask asks the relay something; false if it cannot
- * @property {() => void} close the connection is about to be closed
+ * @property {() => Promise<void>} close the connection is about to be closed; fulfilled when nothing
+ *   is left of the member
  */
 
 /** A connection to a relay. Made by connect(). */
@@ -70,6 +72,8 @@ export class Connection {
   #events = new Emitter("open", "offline", "close")
   /** @type {Deferred<void>} */
   #closed = new Deferred()
+  /** @type {Promise<void>[]} of the members that leave */
+  #leaving = []
   #stopWaking
   #bytesReceived = 0
   #bytesSent = 0
@@ -142,9 +146,10 @@ export class Connection {
    *
    * @returns {Promise<void>} fulfilled when nothing of it is left: no socket and no timer
    */
-  close() {
+  async close() {
     if (this.#status !== CLOSED) this.#beginClose()
-    return this.#closed.promise
+    await this.#closed.promise
+    await Promise.all(this.#leaving)
   }
 
   /**
@@ -158,6 +163,13 @@ export class Connection {
       this.#connect()
     }
     this.#heartbeat?.probe()
+  }
+
+  /** Which relay it is: the URL without what may differ between two visits; "" if there is none. */
+  get relay() {
+    if (this.#connector.url === undefined) return ""
+    const { protocol, host, pathname } = new URL(this.#connector.url)
+    return `${protocol}//${host}${pathname}`
   }
 
   // -- members ------------------------------------------------------------------------------------
@@ -253,7 +265,7 @@ export class Connection {
     this.#status = CLOSED
     this.#problem = null
     this.#stopWaking()
-    this.#tellMembers((member) => member.close())
+    this.#tellMembers((member) => void this.#leaving.push(member.close()))
     this.#heartbeat?.stop()
     this.#heartbeat = null
     const gone = new ConnectionClosed("the connection was closed")

@@ -147,10 +147,13 @@ export function decodeEntry(wire, maxValueBytes = MAX_VALUE_BYTES) {
 }
 
 /**
+ * Checks a stamp.
+ *
  * @param {unknown} wire
  * @returns {Stamp}
+ * @throws {RemoteProtocolError} it is malformed
  */
-function decodeStamp(wire) {
+export function decodeStamp(wire) {
   if (!Array.isArray(wire) || wire.length !== 3) throw new RemoteProtocolError("no stamp")
   const [ms, counter, writer] = wire
   if (!isCount(ms) || !isCount(counter)) {

@@ -6,6 +6,7 @@
 
 /** @import { HybridClock } from "./clock.js" */
 /** @import { Entry, KeyedEntry } from "./entries.js" */
+/** @import { Journal } from "./journal.js" */
 /** @import { Summary } from "./ranges.js" */
 import { entryHash, wins } from "./entries.js"
 import { Holding } from "./holding.js"
@@ -48,6 +49,8 @@ export class Replica {
    * unknown entry from below it may be one that was deleted.
    */
   floorMs = 0
+  /** @type {Journal | null} is told of each change, if the replica is saved somewhere */
+  journal = null
   /**
    * Until when deletes that are forgotten here may have become known to the others; a stamp can be
    * older than that, where the writer was offline.
@@ -146,7 +149,7 @@ export class Replica {
     if (old === undefined && !(trusted && hasValue(entry))) {
       let { floorMs } = this
       if (cautious && hasValue(entry)) {
-        floorMs = Math.max(floorMs, this.certainMs() - this.retentionMs)
+        floorMs = Math.max(floorMs, this.clock.latestMs() - this.retentionMs)
       }
       if (entry.stamp.ms < floorMs) {
         if (hasValue(entry)) this.refused++
@@ -188,7 +191,7 @@ export class Replica {
   /** How long until release() has something to do; null if nothing is held. */
   releaseInMs() {
     const next = this.held.nextMs()
-    return next === null ? null : Math.max(0, next - this.clock.sureMs())
+    return next === null ? null : Math.max(0, next - this.clock.latestMs())
   }
 
   /**
@@ -237,16 +240,25 @@ export class Replica {
     return this.#write(key, value)
   }
 
-  // -- tombstones ---------------------------------------------------------------------------------
-
   /**
-   * The time for what cannot be undone: a local clock that jumped must not forget deletes. It is
-   * never too late; where too early would be wrong, clock.sureMs() is taken.
+   * Takes an entry that this replica had before the program was last ended. Its time had come then,
+   * whatever the clock says before it has heard from the relay.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   * @param {number} [sinceMs] by when it had become known to the others; not yet, if undefined
+   * @returns {boolean} whether it took its place
    */
-  certainMs() {
-    const { heardMs } = this.clock
-    return Math.min(this.clock.nowMs(), heardMs === null ? Infinity : Math.trunc(heardMs))
+  restore(key, entry, sinceMs) {
+    const old = this.entries.get(key)
+    if (!wins(key, entry, old)) return false
+    this.clock.observe(entry.stamp)
+    this.#place(key, entry, old)
+    if (sinceMs !== undefined) this.#tombstones.renew(key, sinceMs)
+    return true
   }
+
+  // -- tombstones ---------------------------------------------------------------------------------
 
   /**
    * Forgets tombstones older than the retention.
@@ -257,7 +269,7 @@ export class Replica {
   collect(most) {
     if (this.knownMs !== null || !this.inTouch) return true
     const step = Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
-    const untilMs = Math.floor((this.certainMs() - this.retentionMs) / step) * step
+    const untilMs = Math.floor((this.clock.latestMs() - this.retentionMs) / step) * step
     for (let due; (due = this.#tombstones.first(untilMs)) !== null; most--) {
       if (most <= 0) return false
       this.floorMs = Math.max(this.floorMs, due.ms + 1)
@@ -273,10 +285,11 @@ export class Replica {
    * @param {number} floorMs
    */
   adoptFloor(floorMs) {
-    const adopted = Math.min(floorMs, this.certainMs() - this.retentionMs)
+    const latestMs = this.clock.latestMs()
+    const adopted = Math.min(floorMs, latestMs - this.retentionMs)
     if (adopted <= this.floorMs) return
     this.floorMs = adopted
-    this.forgotMs = Math.max(this.forgotMs, this.clock.sureMs())
+    this.forgotMs = Math.max(this.forgotMs, latestMs)
   }
 
   /**
@@ -285,12 +298,12 @@ export class Replica {
    * @param {Iterable<string>} keys
    */
   arrived(keys) {
-    for (const key of keys) this.#tombstones.renew(key, this.clock.sureMs())
+    for (const key of keys) this.#tombstones.renew(key, this.clock.latestMs())
   }
 
   /** What is here is known to the others from now on. */
   joined() {
-    this.#joinedMs = this.clock.sureMs()
+    this.#joinedMs = this.clock.latestMs()
   }
 
   // -- comparing ----------------------------------------------------------------------------------
@@ -355,17 +368,19 @@ export class Replica {
    * @returns {Update}
    */
   #place(key, entry, old) {
+    this.journal?.changed(key, old, entry)
     this.entries.set(key, entry)
     this.#stale.add(key)
     this.live += Number(hasValue(entry)) - Number(hasValue(old))
     if (hasValue(entry)) this.#tombstones.delete(key)
-    else this.#tombstones.set(key, entry.stamp.ms, this.clock.sureMs())
+    else this.#tombstones.set(key, entry.stamp.ms, this.clock.latestMs())
     return { key, entry, old }
   }
 
   /** @param {string} key */
   #remove(key) {
     const entry = /** @type {Entry} */ (this.entries.get(key))
+    this.journal?.changed(key, entry)
     if (hasValue(entry)) this.live--
     this.entries.delete(key)
     this.#tombstones.delete(key)

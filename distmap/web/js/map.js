@@ -7,26 +7,20 @@
 /** @import { Handler } from "./events.js" */
 /** @import { Update } from "./lww.js" */
 /** @import { Listener } from "./seat.js" */
-import { changeOf, valueOf } from "./changes.js"
+/** @import { Store } from "./store.js" */
+import { changeOf, tellUpdates, valueOf } from "./changes.js"
 import { HybridClock } from "./clock.js"
 import { Deferred } from "./deferreds.js"
 import { HASH_DIGITS } from "./entries.js"
-import { InvalidType, InvalidValue, MapClosed, Superseded } from "./errors.js"
+import { MapClosed, Superseded } from "./errors.js"
 import { Emitter, call } from "./events.js"
 import { Replica } from "./lww.js"
+import { DEFAULT_URI, checkMaxValueBytes, checkUri, newWriter, storeOf } from "./options.js"
+import { OFF, Persistence } from "./persistence.js"
 import { Seat } from "./seat.js"
 import { CLOSED, CONNECTING, READY } from "./status.js"
-import { isOver, isWellFormed } from "./text.js"
 import { MAX_VALUE_BYTES, decode } from "./values.js"
 import { Writes } from "./writes.js"
-
-export const DEFAULT_URI = "/distributed-map"
-export const MAX_URI_BYTES = 900
-/** The bound of maxValueBytes: a message of such an entry still fits a frame. */
-export const LARGEST_VALUE_BYTES = 512 * 1024
-
-const WRITER_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-const WRITER_LENGTH = 12
 
 /**
  * A map that all peers of one URI share; distmap.d.ts describes it for its users.
@@ -36,7 +30,9 @@ const WRITER_LENGTH = 12
  * new object.
  */
 export class DistributedMap {
-  #events = new Emitter("set", "delete", "ready", "status", "peers", "change", "superseded")
+  #events = new Emitter(
+    ...["set", "delete", "ready", "status", "peers", "change", "superseded", "persisted"],
+  )
   /** @type {Deferred<DistributedMap>} */
   #ready = new Deferred()
   /** @type {string | null} */
@@ -44,9 +40,12 @@ export class DistributedMap {
   #status = CONNECTING
   /** @type {Error | null} */
   #problem = null
+  #left = Promise.resolve()
   #writes = new Writes()
   #replica
   #seat
+  /** @type {Persistence | null} */
+  #persistence = null
 
   /**
    * @param {Connection} connection from connect()
@@ -54,26 +53,34 @@ export class DistributedMap {
    * @param {object} [options]
    * @param {number} [options.maxValueBytes] the longest JSON text of a value; the same for all
    *   peers
-   * @throws {InvalidType | InvalidValue} the URI is no string, empty or too long, or maxValueBytes
-   *   is out of its bounds
+   * @param {boolean | Store} [options.persist] whether to keep a copy in IndexedDB, or where else
+   * @throws {InvalidType | InvalidValue} the URI is no string, empty or too long, or an option is
+   *   out of its bounds
    * @throws {ConnectionClosed} the connection is closed
    */
-  constructor(connection, uri = DEFAULT_URI, { maxValueBytes = MAX_VALUE_BYTES } = {}) {
-    if (typeof uri !== "string") throw new InvalidType("a URI is a string")
-    if (uri === "" || !isWellFormed(uri) || isOver(uri, MAX_URI_BYTES)) {
-      throw new InvalidValue(`a URI is 1 to ${MAX_URI_BYTES} bytes`)
-    }
-    if (!(maxValueBytes > 0 && maxValueBytes <= LARGEST_VALUE_BYTES)) {
-      throw new InvalidValue(`maxValueBytes is 1 to ${LARGEST_VALUE_BYTES}`)
-    }
+  constructor(connection, uri = DEFAULT_URI, options = {}) {
+    const { maxValueBytes = MAX_VALUE_BYTES, persist = false } = options
+    checkUri(uri)
+    checkMaxValueBytes(maxValueBytes)
+    const store = storeOf(persist)
+    const { scheduler, random, retentionMs } = connection
     this.uri = uri
     this.connection = connection
-    const digit = () => WRITER_DIGITS[Math.floor(connection.random() * WRITER_DIGITS.length)]
-    const writer = Array.from({ length: WRITER_LENGTH }, digit).join("")
-    const clock = new HybridClock(connection.scheduler.nowMs, writer)
-    this.#replica = new Replica(clock, maxValueBytes, connection.retentionMs)
-    this.#seat = new Seat(connection, uri, this.#replica, this.#listener())
-    connection.attach(this.#seat)
+    const clock = new HybridClock(scheduler.nowMs, newWriter(random))
+    this.#replica = new Replica(clock, maxValueBytes, retentionMs)
+    let listener = this.#listener()
+    if (store !== null) {
+      const name = `distmap ${connection.relay} ${uri}`
+      this.#persistence = new Persistence(store, name, scheduler, (state, problem) =>
+        this.#events.emit("persisted", state, problem),
+      )
+      listener = this.#persistence.listenTo(listener)
+    }
+    const seat = new Seat(connection, uri, this.#replica, listener)
+    this.#seat = seat
+    connection.attach(seat)
+    if (this.#persistence === null) seat.start()
+    else this.#persistence.load(seat.peer).then(() => seat.start())
   }
 
   // -- reading ------------------------------------------------------------------------------------
@@ -181,6 +188,7 @@ export class DistributedMap {
   #write(update, result) {
     const taken = this.#writes.add(update, result)
     this.#seat.wrote(update)
+    this.#persistence?.wrote(update.key)
     if (this.#events.has("change")) this.#events.emit("change", changeOf(update, true))
     return taken
   }
@@ -262,7 +270,28 @@ export class DistributedMap {
 
   /** Leaves the map; the connection stays. May be called again. */
   async close() {
-    this.#seat.close()
+    await this.#seat.close()
+    await this.#left
+  }
+
+  // -- the copy in the browser ----------------------------------------------------------------------
+
+  /** `off`, `loading`, `on`, or `failed`: the map goes on without a copy. */
+  get persisted() {
+    return this.#persistence?.state ?? OFF
+  }
+
+  /**
+   * @returns {Promise<boolean>} fulfilled with true once all that this program wrote up to now is in
+   *   the copy; with false if there is none
+   */
+  async saved() {
+    return this.#persistence?.saved() ?? false
+  }
+
+  /** Deletes the copy, with what the relay has not taken; the map goes on without. */
+  async eraseCopy() {
+    await this.#persistence?.erase()
   }
 
   // -- what the seat tells ------------------------------------------------------------------------
@@ -270,32 +299,16 @@ export class DistributedMap {
   /** @returns {Listener} */
   #listener() {
     return {
-      updated: (updates) => this.#updated(updates),
+      updated: (updates) => {
+        if (this.#synced !== null) tellUpdates(this.#events, updates, this)
+      },
       taken: (writes) => this.#writes.taken(writes),
       restamped: (updates) => this.#writes.restamped(updates),
       superseded: (writes) => this.#superseded(writes),
       becameReady: (how) => this.#becameReady(how),
       peersChanged: (peers) => this.#events.emit("peers", peers),
       statusChanged: (status, problem) => this.#setStatus(status, problem),
-      left: () => this.#left(),
-    }
-  }
-
-  /** @param {Update[]} updates */
-  #updated(updates) {
-    if (this.#synced === null) return
-    const events = this.#events
-    const [tellsChange, tellsSet, tellsDelete] = ["change", "set", "delete"].map((n) =>
-      events.has(n),
-    )
-    if (!tellsChange && !tellsSet && !tellsDelete) return
-    for (const update of updates) {
-      const { key, entry } = update
-      const old = valueOf(update.old)
-      if (entry.value === null && old === undefined) continue // of a key that was not there
-      if (tellsChange) events.emit("change", changeOf(update, false))
-      if (entry.value === null) events.emit("delete", old, key, this)
-      else if (tellsSet) events.emit("set", decode(entry.value), key, this)
+      left: () => this.#leave(),
     }
   }
 
@@ -316,11 +329,13 @@ export class DistributedMap {
     this.#events.emit("ready", this)
   }
 
-  #left() {
+  #leave() {
     this.#setStatus(CLOSED, null)
     const error = new MapClosed(`the map ${this.uri} was closed`)
     this.#ready.reject(error)
     this.#writes.fail(error)
+    this.#left = this.#persistence?.close() ?? this.#left
+    return this.#left
   }
 
   /**

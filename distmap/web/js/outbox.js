@@ -57,6 +57,17 @@ export class Outbox {
   }
 
   /**
+   * What waits of a key, if anything does, and the stamp of what it replaced.
+   *
+   * @param {string} key
+   * @returns {{ entry: Entry, base: Stamp | undefined } | undefined}
+   */
+  get(key) {
+    const entry = this.#waiting.get(key)
+    return entry && { entry, base: this.#base.get(key) }
+  }
+
+  /**
    * The keys whose last write no other peer can have seen, oldest write first.
    *
    * @returns {string[]}

@@ -1,10 +1,12 @@
 // One peer of a map's network: its replica, its outbox, and what it says to the relay and to the
 // other peers. Without I/O: what is to be done goes out through a Port.
 
+/** @import { Stamp } from "./clock.js" */
+/** @import { Entry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Port } from "./port.js" */
 import { Absence } from "./absence.js"
-import { encodeEntry, isObject } from "./entries.js"
+import { encodeEntry, isObject, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
 import { Newcomer, mergeAll } from "./sync.js"
@@ -47,6 +49,37 @@ export class Peer {
     replica.inTouch = false
   }
 
+  // -- a copy that was saved ----------------------------------------------------------------------
+
+  /** Until when this replica knows of all deletes, also if the program ended now; null if of none. */
+  get syncedMs() {
+    const { knownMs, inTouch } = this.replica
+    return knownMs ?? (inTouch ? this.replica.certainMs() : null)
+  }
+
+  /**
+   * Goes on from a saved copy; comes before the first stream.
+   *
+   * @param {number} knownMs until when the copy knows of all deletes
+   */
+  resume(knownMs) {
+    this.#wasInTouch = true
+    this.replica.knownMs = knownMs
+  }
+
+  /**
+   * Takes over a write that the relay had not taken when the program was ended.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   * @param {Stamp} [base] of what it replaced
+   */
+  adopt(key, entry, base) {
+    this.time.writers.add(entry.stamp.writer)
+    this.replica.restore(key, entry)
+    if (wins(key, entry, this.outbox.get(key)?.entry)) this.outbox.add(key, entry, base)
+  }
+
   // -- the channel's stream -----------------------------------------------------------------------
 
   /** The stream was opened; nothing is sent before the relay's welcome. */
@@ -59,7 +92,7 @@ export class Peer {
   lost() {
     const { replica } = this
     if (replica.knownMs === null && this.id) {
-      replica.knownMs = replica.inTouch ? replica.certainMs() : 0
+      replica.knownMs = replica.inTouch ? replica.clock.earliestMs() : 0
     }
     this.#open = this.#online = replica.inTouch = false
     this.time.lost()
@@ -136,13 +169,13 @@ export class Peer {
    * writes: they then wait until it knows what became of their keys.
    */
   #hasToAsk() {
-    if (this.#absence !== null || this.#wasAwayLong()) return true
-    return this.outbox.isOlder(this.replica.certainMs() - this.replica.retentionMs)
+    if (this.#absence !== null || (this.#wasInTouch && this.#wasAwayLong())) return true
+    return this.outbox.isOlder(this.replica.clock.earliestMs() - this.replica.retentionMs)
   }
 
   #wasAwayLong() {
-    const { knownMs, retentionMs } = this.replica
-    return knownMs !== null && this.replica.certainMs() - knownMs > retentionMs
+    const { clock, knownMs, retentionMs } = this.replica
+    return knownMs !== null && clock.latestMs() - knownMs > retentionMs
   }
 
   /** @param {unknown} message */
@@ -231,6 +264,7 @@ export class Peer {
    */
   #met(floorMs, outdated) {
     if (this.replica.inTouch) return // a repair
+    if (outdated) this.replica.journal?.outdated()
     const writes = this.outbox.take(outdated && this.#wasInTouch ? null : floorMs)
     if (writes.length === 0) return
     this.#absence ??= new Absence(this.replica)
@@ -241,10 +275,9 @@ export class Peer {
   #becomeReady(how) {
     this.replica.inTouch = this.#wasInTouch = true
     if (!this.outbox.isOnline) this.outbox.goOnline()
-    if (how === ALONE) {
-      if (!this.#wasAwayLong()) this.replica.knownMs = null
-      else if (this.peers === 0) this.#returnedMs = this.replica.certainMs()
-    }
+    const mayKnow = how === BY_PEER || this.peers === 0
+    this.#returnedMs = mayKnow ? this.replica.clock.latestMs() : null
+    this.#settle()
     this.#endAbsence(how)
     if (!this.#open) return // a handler has left the map meanwhile
     this.sendWrites()
@@ -267,14 +300,22 @@ export class Peer {
     this.#port.superseded(end.superseded)
   }
 
-  /** Now and then, while ready: asks for the time, and settles what a long absence left. */
+  /** Now and then, while ready: asks for the time, and settles what an absence left. */
   lookUp() {
     this.time.ask()
-    const { replica } = this
-    if (this.#returnedMs === null) return
-    if (replica.certainMs() - this.#returnedMs <= replica.retentionMs) return
-    // Who knew better would by now have been away for as long.
-    replica.knownMs = this.#returnedMs = null
+    this.#settle()
+  }
+
+  /**
+   * Decides whether this replica knows of all deletes: it was not away for long, or whoever knew
+   * better would by now have been away for as long.
+   */
+  #settle() {
+    const { clock, retentionMs } = this.replica
+    const sinceMs = this.#returnedMs === null ? 0 : clock.earliestMs() - this.#returnedMs
+    if (!this.#wasAwayLong() || sinceMs > retentionMs) {
+      this.replica.knownMs = this.#returnedMs = null
+    }
   }
 
   /**
@@ -322,7 +363,7 @@ export class Peer {
   /** Takes the entries from the future whose time has come. */
   release() {
     this.updated(this.replica.release())
-    if (this.#online && this.replica.held.takeFetch(this.replica.clock.sureMs())) {
+    if (this.#online && this.replica.held.takeFetch(this.replica.clock.latestMs())) {
       this.#port.send(JSON.stringify(["sync", null]))
     }
   }

@@ -31,7 +31,8 @@ export const REOPEN_SECONDS = [1, 10]
  * @property {(peers: number) => void} peersChanged the number of other peers has changed
  * @property {(status: string, problem: Error | null) => void} statusChanged there is a connection,
  *   or there is none
- * @property {() => void} left the seat is given up, by the map or because the connection is closed
+ * @property {() => Promise<void>} left the seat is given up, by the map or because the connection is
+ *   closed; fulfilled when nothing is left of the map
  */
 
 /** The seat of one map. */
@@ -51,6 +52,7 @@ export class Seat {
   #reopenTimer = null
   #sendScheduled = false
   #reopens = 0
+  #started = false
   #closed = false
 
   /**
@@ -73,6 +75,12 @@ export class Seat {
 
   // -- the map's side -----------------------------------------------------------------------------
 
+  /** The map has what it begins with: opens the channel. */
+  start() {
+    this.#started = true
+    if (!this.#closed) this.#open()
+  }
+
   /**
    * The map wrote: it leaves at the end of the turn, with all else written in it.
    *
@@ -90,7 +98,7 @@ export class Seat {
   }
 
   /** Leaves the channel, and tells the map; a second call does nothing. */
-  close() {
+  async close() {
     if (this.#closed) return
     this.#closed = true
     this.peer.sendWrites()
@@ -102,7 +110,7 @@ export class Seat {
     this.#stream = null
     if (stream !== null) this.#session?.closeStream(stream)
     this.#session?.flush()
-    this.#listener.left()
+    await this.#listener.left()
   }
 
   // -- the connection's side ----------------------------------------------------------------------
@@ -127,7 +135,7 @@ export class Seat {
 
   #open() {
     this.#reopenTimer = null
-    if (!this.#session?.alive) return
+    if (!this.#started || !this.#session?.alive) return
     const route = `${this.uri}/channel`
     this.#stream = this.#session.open({ route, version: VERSION }, this, { id: route })
     this.peer.opened()

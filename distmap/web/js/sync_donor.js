@@ -91,6 +91,7 @@ export class Donor {
    */
   news = []
   #replica
+  #floorMs = 0
   /** @type {number | null} */
   #knownMs = null
 
@@ -113,6 +114,7 @@ export class Donor {
     this.news = []
     if (request.event === "hello") {
       this.greeted = true
+      this.#floorMs = request.floor_ms
       this.#knownMs = request.known_ms
       return [[encodeHello(replica)], []]
     }
@@ -143,6 +145,7 @@ export class Donor {
   #finish(request) {
     this.done = true
     const replica = this.#replica
+    replica.adoptFloor(this.#floorMs)
     // It knows now what the newcomer knows.
     if (replica.knownMs !== null) replica.knownMs = latestKnownMs(replica.knownMs, this.#knownMs)
     const held = heldTexts(replica)

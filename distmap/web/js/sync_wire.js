@@ -100,6 +100,13 @@ export const entries = (id, texts, next, missing) =>
 export const push = (id, texts) => `{"event":"push","id":${id},"entries":[${texts.join(",")}]}`
 
 /**
+ * Whether a message that is sent hands over entries.
+ *
+ * @param {string} text
+ */
+export const isPush = (text) => text.startsWith('{"event":"push"')
+
+/**
  * @param {number} id
  * @param {string[]} buried
  */

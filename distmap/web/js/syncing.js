@@ -9,12 +9,13 @@
 import { LocalProtocolError, RemoteError } from "./errors.js"
 import { Queue } from "./queue.js"
 import { Donor } from "./sync.js"
+import { isPush } from "./sync_wire.js"
 import { utf8Length } from "./text.js"
 
 /** A donor that says nothing for so long is replaced; a newcomer likewise is left. */
 export const STALL_SECONDS = 10
 export const PATIENCE_SECONDS = 60
-/** After the patience a conversation ends if fewer bytes a second come, on the average. */
+/** After the patience a conversation ends if fewer bytes a second get through, on the average. */
 export const LEAST_RATE_BYTES = 1000
 /** Keys that are hashed in one turn before a sync begins. */
 export const FOLD_KEYS = 1000
@@ -50,6 +51,7 @@ class Conversation {
   /** @type {Timer | null} */
   #turn = null
   #beganMs
+  /** What came, and what counts of that which was sent: over a slow line one way may be all. */
   #bytes = 0
   /** @type {Timer} */
   #stall
@@ -119,7 +121,19 @@ class Conversation {
   /** @param {string[]} messages */
   send(messages) {
     if (this.#stream === null) return
-    for (const message of messages) this.#session.send(this.#stream, message)
+    for (const message of messages) {
+      this.#session.send(this.#stream, message)
+      if (this.counts(message)) this.#bytes += utf8Length(message)
+    }
+  }
+
+  /**
+   * Whether a message that is sent is part of what gets through.
+   *
+   * @param {string} _message
+   */
+  counts(_message) {
+    return true
   }
 
   /**
@@ -206,6 +220,16 @@ export class Syncing extends Conversation {
       this.stop()
       this.party.syncDone(this)
     }
+  }
+
+  /**
+   * What it asks can be long, and the answers still make no headway.
+   *
+   * @override
+   * @param {string} message
+   */
+  counts(message) {
+    return isPush(message)
   }
 
   /** See Newcomer. */

@@ -13,6 +13,8 @@ export const SUSPICIOUS_MS = 10_000
 export class Timekeeper {
   /** Whether the relay can be asked. */
   online = false
+  /** @type {Set<string>} ids of writers: this replica's, and those whose unsent writes it took */
+  writers
   #replica
   #outbox
   #port
@@ -28,6 +30,7 @@ export class Timekeeper {
    * @param {() => number} nowMs the local clock
    */
   constructor(replica, outbox, port, nowMs) {
+    this.writers = new Set([replica.clock.writer])
     this.#replica = replica
     this.#outbox = outbox
     this.#port = port
@@ -114,7 +117,7 @@ export class Timekeeper {
    * @param {Entry | undefined} entry
    */
   #isOwn(entry) {
-    return entry?.stamp.writer === this.#replica.clock.writer
+    return entry !== undefined && this.writers.has(entry.stamp.writer)
   }
 
   #holdAgain() {

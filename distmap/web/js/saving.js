@@ -1,0 +1,296 @@
+// Reads the saved copy of a map into a peer, and brings the peer's state into the copy.
+//
+// Two rules keep what is saved as true as a replica is. Only a peer that is in touch saves entries
+// and the time when it was: so a tab that slept for months does not bring back what others have
+// deleted and forgotten since. Until then it saves its own writes alone. And a write leaves the
+// saved outbox only when its entry is saved.
+
+/** @import { Stamp } from "./clock.js" */
+/** @import { Journal, Notes } from "./journal.js" */
+/** @import { Peer } from "./peer.js" */
+/** @import { Changed, Copy, Found, Table } from "./store.js" */
+import { RETENTION_STEPS } from "./lww.js"
+import * as records from "./records.js"
+
+/** So much is read, or written, in one step. */
+export const STEP_KEYS = 500
+export const STEP_CHARS = 256 * 1024
+/** The first step of a reading; how long records are is not known before. */
+const FIRST_KEYS = 64
+
+/** The saved copy of one map, as one program sees it. */
+export class Saving {
+  /** Records that could not be read. */
+  damaged = 0
+  #copy
+  #peer
+  #journal
+  /** @type {Map<string, Stamp>} of the writes in the saved outbox, as last read or saved here */
+  #saved = new Map()
+  /** The time of the last touch, as last read or saved here. */
+  #syncedMs = 0
+  /** The part of journal.absences that the copy has been told of. */
+  #absences = 0
+
+  /**
+   * @param {Copy} copy
+   * @param {Peer} peer
+   * @param {Journal} journal of the peer's replica
+   */
+  constructor(copy, peer, journal) {
+    this.#copy = copy
+    this.#peer = peer
+    this.#journal = journal
+  }
+
+  // -- reading ------------------------------------------------------------------------------------
+
+  /** Reads everything, before the peer says anything to the relay. */
+  async load() {
+    const { replica } = this.#peer
+    // First, since others may save meanwhile: the entries may be newer than that time.
+    const { floorMs, forgotMs, syncedMs } = records.decodeMeta(await this.#copy.readMeta())
+    replica.floorMs = Math.max(replica.floorMs, floorMs)
+    replica.forgotMs = Math.max(replica.forgotMs, forgotMs)
+    if (syncedMs !== null) this.#peer.resume(syncedMs)
+    this.#syncedMs = syncedMs ?? 0
+    for await (const part of this.#parts("entries")) {
+      for (const [key, record] of part) this.#restore(key, record, this.#syncedMs + this.#stepMs)
+    }
+    for await (const part of this.#parts("outbox")) {
+      for (const [key, record] of part) this.#adopt(key, record)
+    }
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} record
+   * @param {number} sinceMs by when it had been saved, and was known to the others
+   */
+  #restore(key, record, sinceMs) {
+    const { replica } = this.#peer
+    const entry = records.decodeRecord(key, record, replica.maxValueBytes)
+    if (entry === undefined) this.damaged++
+    else if (replica.restore(key, entry, sinceMs)) this.#journal.isSaved(key)
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} record
+   */
+  #adopt(key, record) {
+    const write = records.decodeWrite(key, record, this.#peer.replica.maxValueBytes)
+    if (write === undefined) {
+      this.damaged++
+      return
+    }
+    const { entry, base } = write
+    this.#saved.set(key, entry.stamp)
+    this.#peer.adopt(key, entry, base)
+  }
+
+  /**
+   * All records of a table, in parts that do not keep the program long.
+   *
+   * @param {Table} table
+   */
+  async *#parts(table) {
+    let after = null
+    let most = FIRST_KEYS
+    for (;;) {
+      const part = await this.#copy.read(table, after, most)
+      const last = part.at(-1)
+      if (last === undefined) return
+      yield part
+      after = last[0]
+      const chars = part.reduce((sum, [, record]) => sum + String(record).length, 0)
+      if (chars > STEP_CHARS) most = Math.max(1, most >> 2)
+      else if (chars < STEP_CHARS / 2) most = Math.min(STEP_KEYS, 2 * most)
+    }
+  }
+
+  // -- writing ------------------------------------------------------------------------------------
+
+  /** Saves what has changed up to now. */
+  async save() {
+    if (this.#peer.replica.inTouch) await this.#saveAll()
+    else await this.#saveWrites()
+  }
+
+  /** Not in touch: only what this program wrote. */
+  async #saveWrites() {
+    const { outbox } = this.#peer
+    const { writes } = this.#journal
+    const keys = [...writes].filter((key) => outbox.has(key))
+    if (keys.length === 0) return
+    for (const step of this.#steps(keys)) {
+      for (const key of step) writes.delete(key)
+      await this.#copy.update({ entries: [], outbox: step }, (found) => {
+        // What was acknowledged just now stays until its entry is saved.
+        const waiting = step.filter((key) => outbox.has(key))
+        for (const key of step) if (!outbox.has(key)) writes.add(key)
+        return { entries: [], outbox: this.#changeWrites(found, waiting) }
+      })
+    }
+  }
+
+  async #saveAll() {
+    const { replica, syncedMs } = this.#peer
+    /** @type {Batch} */
+    const batch = {
+      ...this.#journal.take(),
+      floorMs: replica.floorMs,
+      forgotMs: replica.forgotMs,
+      syncedMs: syncedMs ?? 0,
+    }
+    const keys = [...new Set([...batch.writes, ...batch.changes.keys()])]
+    if (keys.length === 0 && batch.syncedMs - this.#syncedMs < this.#stepMs) return
+    let done = 0
+    if (batch.absences === this.#absences || (await this.#purge(batch))) {
+      for (const step of this.#steps(keys)) {
+        const isLast = done + step.length === keys.length
+        if (!(await this.#saveStep(batch, step, isLast))) break
+        done += step.length
+      }
+    }
+    if (done === keys.length) return
+    this.#journal.putBack(keys.slice(done), batch)
+    await this.#saveWrites()
+  }
+
+  /**
+   * @param {Batch} batch
+   * @param {string[]} keys
+   * @param {boolean} isLast
+   * @returns {Promise<boolean>} false if this peer must not save now
+   */
+  async #saveStep(batch, keys, isLast) {
+    const { replica } = this.#peer
+    const entries = keys.filter((key) => batch.changes.has(key))
+    const writes = keys.filter((key) => batch.writes.has(key) && this.#isWaiting(key))
+    let isSaved = false
+    await this.#copy.update({ entries, outbox: writes }, (found) => {
+      /** @type {Changed} */
+      const changed = { entries: [], outbox: [] }
+      const meta = records.decodeMeta(found.meta)
+      // Of a later floor than this peer has heard of: it only seems to be in touch.
+      isSaved = this.#isValid(batch) && meta.floorMs <= batch.syncedMs
+      if (!isSaved) return changed
+      // The floor goes ahead of the tombstones that are gone, the time behind all that was seen.
+      const floorMs = Math.max(meta.floorMs, batch.floorMs)
+      const forgotMs = Math.max(meta.forgotMs, batch.forgotMs)
+      const isTrusted = replica.knownMs === null || replica.knownMs > forgotMs
+      const syncedMs = isLast ? Math.max(meta.syncedMs ?? 0, batch.syncedMs) : meta.syncedMs
+      const isLater = syncedMs !== null && syncedMs - (meta.syncedMs ?? 0) >= this.#stepMs
+      if (floorMs > meta.floorMs || forgotMs > meta.forgotMs || isLater) {
+        // A newer version may have put more there.
+        changed.meta = { ...Object(found.meta), floorMs, forgotMs, syncedMs }
+      }
+      this.#syncedMs = syncedMs ?? 0
+      for (const key of entries) {
+        const entry = replica.entries.get(key)
+        const record = found.entries.get(key)
+        if (record === undefined && entry && records.isForgotten(entry, isTrusted, floorMs)) {
+          this.#journal.note(key)
+          continue
+        }
+        const change = records.changeEntry(key, entry, batch.changes.get(key), record)
+        if (change !== undefined) changed.entries.push([key, change])
+      }
+      changed.outbox = this.#changeWrites(found, writes)
+      return changed
+    })
+    return isSaved
+  }
+
+  /**
+   * Whether a write waits, here or in the saved outbox.
+   *
+   * @param {string} key
+   */
+  #isWaiting(key) {
+    return this.#peer.outbox.has(key) || this.#saved.has(key)
+  }
+
+  /**
+   * @param {Found} found
+   * @param {string[]} keys
+   * @returns {[key: string, record: string | null][]}
+   */
+  #changeWrites(found, keys) {
+    /** @type {[key: string, record: string | null][]} */
+    const changed = []
+    for (const key of keys) {
+      const write = this.#peer.outbox.get(key)
+      const known = this.#saved.get(key)
+      const change = records.changeWrite(key, write, known, found.outbox.get(key))
+      if (change !== undefined) changed.push([key, change])
+      if (write === undefined) this.#saved.delete(key)
+      else if (change !== undefined) this.#saved.set(key, write.entry.stamp)
+    }
+    return changed
+  }
+
+  /**
+   * This program was away for long: what others saved meanwhile, and it does not know, may be what was
+   * deleted and forgotten.
+   *
+   * @param {Batch} batch
+   * @returns {Promise<boolean>} false if this peer must not save now
+   */
+  async #purge(batch) {
+    const { replica } = this.#peer
+    for await (const part of this.#parts("entries")) {
+      const keys = part.map(([key]) => key).filter((key) => !replica.entries.has(key))
+      if (!this.#isValid(batch)) return false
+      if (keys.length === 0) continue
+      await this.#copy.update({ entries: keys, outbox: [] }, ({ entries }) => {
+        const old = keys.filter((key) => {
+          const entry = records.decodeRecord(key, entries.get(key))
+          return this.#isValid(batch) && !(entry && entry.stamp.ms >= batch.floorMs)
+        })
+        return { entries: old.map((key) => [key, null]), outbox: [] }
+      })
+    }
+    this.#absences = batch.absences
+    return true
+  }
+
+  /** @param {Batch} batch */
+  #isValid({ absences }) {
+    return this.#peer.replica.inTouch && this.#journal.absences === absences
+  }
+
+  /** The time of the last touch need not be more exact than the end of tombstones. */
+  get #stepMs() {
+    return Math.max(1, Math.floor(this.#peer.replica.retentionMs / RETENTION_STEPS))
+  }
+
+  /**
+   * Divides keys by how much there is to write; one step, if there are none.
+   *
+   * @param {string[]} keys
+   * @returns {Generator<string[], void>}
+   */
+  *#steps(keys) {
+    /** @type {string[]} */
+    let step = []
+    let chars = 0
+    for (const key of keys) {
+      if (step.length >= STEP_KEYS || chars >= STEP_CHARS) {
+        yield step
+        step = []
+        chars = 0
+      }
+      step.push(key)
+      chars += key.length + (this.#peer.replica.entries.get(key)?.value?.length ?? 0)
+    }
+    yield step
+  }
+}
+
+/**
+ * What is saved together: notes of a journal, and how things were when they were taken.
+ *
+ * @typedef {Notes & { floorMs: number, forgotMs: number, syncedMs: number }} Batch
+ */
