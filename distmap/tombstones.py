@@ -60,10 +60,10 @@ class Tombstones:
             self._all[key] = self._all[key][0], now_ms
 
     def due(self, until_ms: int, most: int) -> tuple[list[Due], bool]:
-        """Looks at up to `most`, the oldest first.
+        """Takes out those of stamps before a time, the oldest first; looks at up to `most`.
 
         Returns:
-            Those of stamps before a time, to be taken out now, and whether there are no more.
+            What was taken out, and whether there are no more.
         """
         found: list[Due] = []
         while self._oldest and self._oldest[0][0] < until_ms:
@@ -73,5 +73,6 @@ class Tombstones:
             ms, key = heappop(self._oldest)
             known = self._all.get(key)
             if known is not None and known[0] == ms:
+                del self._all[key]  # it may be in the heap twice
                 found.append(Due(key, ms, known[1]))
         return found, True

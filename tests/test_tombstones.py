@@ -30,7 +30,14 @@ class TombstonesTest(TestCase):
         tombstones.renew("c", 5)
         tombstones.renew("nobody", 5)
         self.assertEqual(tombstones.due(5, 9), ([Due("c", 1, 5)], True))
-        self.assertEqual((len(tombstones), "b" in tombstones), (2, False))
+        self.assertEqual((len(tombstones), "a" in tombstones), (1, True))
+
+    def test_deleted_twice_within_a_millisecond(self) -> None:
+        tombstones = Tombstones()
+        tombstones.set("a", 1, 1)
+        tombstones.set("a", 1, 2)
+        self.assertEqual(tombstones.due(5, 9), ([Due("a", 1, 2)], True))
+        self.assertEqual(len(tombstones), 0)
 
     @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9)), max_size=60))
     def test_like_a_plain_model(self, steps: list[tuple[str, int]]) -> None:

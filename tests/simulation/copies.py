@@ -16,6 +16,7 @@ from distmap.entries import Entry, wins
 from distmap.errors import MapClosed, Superseded
 from distmap.lww import Update
 from distmap.peer import BY_PEER
+from distmap.sync_donor import held_texts
 from tests.simulation.ordered import order_sets
 from tests.simulation.writes import Witness, Write
 
@@ -258,6 +259,9 @@ class Copy:
                         continue
                     self._witness.broken(f"{self} is ready without {key}: {entry} of {donor}")
                     break
+            for replica in (self.replica, donor.replica):
+                if len(held_texts(replica)) < len(replica.held):
+                    self._witness.left_alone(self, "with a part of what is held")
         elif how == BY_PEER:
             # A liar can make it believe that it knows of all deletes since it was away.
             self.deceived = self.deceived or self._away

@@ -54,7 +54,7 @@ export class Peer {
   /** Until when this replica knows of all deletes, also if the program ended now; null if of none. */
   get syncedMs() {
     const { knownMs, inTouch } = this.replica
-    return knownMs ?? (inTouch ? this.replica.certainMs() : null)
+    return knownMs ?? (inTouch ? this.replica.clock.earliestMs() : null)
   }
 
   /**
