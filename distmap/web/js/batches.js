@@ -229,12 +229,13 @@ export class Writer {
   batch(write) {
     this.#checkOpen()
     if (typeof write !== "function") throw new InvalidType("a batch is a function")
+    if (isAsync(write)) {
+      throw new InvalidType("the function of a batch cannot be async: it ends when it returns")
+    }
     const batch = new Batch(this.#batch)
     this.#batch = batch
     try {
-      if (isThenable(write())) {
-        throw new InvalidType("the function of a batch cannot be async: it ends when it returns")
-      }
+      write()
       if (batch.outer === null && batch.texts.size > 0) this.#checkOpen()
     } catch (error) {
       batch.abandon(new BatchError("the function of the batch threw"))
@@ -294,7 +295,7 @@ function pairsOf(pairs) {
   return Object.entries(pairs)
 }
 
-/** @param {any} result */
-function isThenable(result) {
-  return typeof result === "object" && result !== null && typeof result.then === "function"
+/** @param {Function} write */
+function isAsync(write) {
+  return Object.prototype.toString.call(write) === "[object AsyncFunction]"
 }
