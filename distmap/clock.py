@@ -123,7 +123,10 @@ class HybridClock:
 
     def is_ahead(self, stamp: Stamp) -> bool:
         """Whether a stamp is so far in the future that its entry has to wait."""
-        return stamp.ms > self._ms and stamp.ms > self.latest_ms() + MAX_AHEAD_MS
+        ms = stamp.ms - MAX_AHEAD_MS
+        if stamp.ms <= self._ms or (self.heard_ms is not None and ms <= self.heard_ms):
+            return False
+        return ms > self.latest_ms()
 
     def correct(self, offset_ms: float) -> bool:
         """Sets the offset to the relay's time.

@@ -102,6 +102,8 @@ class Donors(Generic[LinkT]):
         member.asked = donor.id
         self._since[member] = self._now_ms()
         self._served.add((channel.name, member.link))
+        for other in [each for each in channel.waiting.values() if each.link is member.link]:
+            channel.waiting[other.id] = channel.waiting.pop(other.id)  # behind other connections
         self._tell(member, "donor", donor.id)
 
     def _make_ready(self, member: Member[LinkT]) -> None:

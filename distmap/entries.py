@@ -207,6 +207,17 @@ def decode_entries(
             yield None
 
 
+def decode_plain(text: bytes | Raw, max_value_bytes: int) -> tuple[str, Entry] | None:
+    """Decodes a set as this module writes most of them; None if it is anything else."""
+    plain = _match_plain(text)
+    if plain is None:
+        return None
+    key, value, ms, counter, writer = plain.groups()
+    if len(value) > max_value_bytes:
+        return None
+    return key.decode(), Entry(Stamp(int(ms), int(counter), _writer(writer.decode())), value)
+
+
 def decode_entry(
     text: bytes | Raw, max_value_bytes: int = values.MAX_VALUE_BYTES
 ) -> tuple[str, Entry]:
@@ -215,12 +226,9 @@ def decode_entry(
     Raises:
         RemoteProtocolError: it is malformed, or no map can hold it.
     """
-    plain = _match_plain(text)
+    plain = decode_plain(text, max_value_bytes)
     if plain is not None:
-        key, value, ms, counter, writer = plain.groups()
-        if len(value) <= max_value_bytes:
-            stamp = Stamp(int(ms), int(counter), _writer(writer.decode()))
-            return key.decode(), Entry(stamp, value)
+        return plain
     try:
         return check_entry(_known.decode(text), max_value_bytes)
     except values.NOT_JSON:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from distmap.absence import Absence
-from distmap.entries import encode_entry
+from distmap.entries import decode_plain, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
@@ -156,6 +156,17 @@ class Peer:
         return known_ms is not None and self.replica.clock.latest_ms() - known_ms > retention_ms
 
     def _receive_entries(self, text: bytes) -> None:
+        replica = self.replica
+        held = len(replica.held)
+        plain = decode_plain(text, replica.max_value_bytes)
+        if plain is None:
+            self._receive_others(text)
+        elif (update := replica.merge(*plain, cautious=not replica.in_touch)) is not None:
+            self._port.updated([update])
+        if len(replica.held) > held:
+            self.time.ask()  # before it is believed that the others are ahead, and not this behind
+
+    def _receive_others(self, text: bytes) -> None:
         try:
             message = _message.decode(text)
         except NOT_JSON:
@@ -170,10 +181,7 @@ class Peer:
         # Anything else is of a newer peer.
 
     def _take(self, texts: list[Raw]) -> None:
-        held = len(self.replica.held)
         self.updated(merge_all(self.replica, texts, cautious=not self.replica.in_touch))
-        if len(self.replica.held) > held:
-            self.time.ask()  # before it is believed that the others are ahead, and not this behind
 
     def updated(self, updates: list[Update]) -> None:
         """Others' entries took their place."""

@@ -26,6 +26,8 @@ from distmap.frames import encode_frame
 from distmap.ranges import position_text
 from distmap.router import Link, Relay
 from distmap.tap import Options
+from tests.simulation.bugs import BUGS
+from tests.simulation.plan import FAULTS
 from tests.support.peers import ROOT, free_port
 
 DOCS = ROOT / "docs"
@@ -378,6 +380,13 @@ class PagesTest(TestCase):
         page = made["PAGE"].read_text("utf-8")
         self.assertEqual(page, made["page"](page), hint)
 
+    def test_planted_bugs_are_current(self) -> None:
+        made = runpy.run_path(str(DOCS / "_generate/simulator.py"))
+        page = made["PAGE"].read_text("utf-8")
+        self.assertEqual(page, made["page"](page), "run docs/_generate/simulator.py")
+        for name, bug in BUGS.items():
+            self.assertIn(f"| `{name}` | {(bug.build.__doc__ or '').split(maxsplit=1)[0]} ", page)
+
 
 class NamesTest(TestCase):
     """Names and numbers in the pages are those of the code."""
@@ -403,6 +412,15 @@ class NamesTest(TestCase):
             ("protocol.md", "serves fewer than {} others", "donors.MAX_SERVING", 1),
             ("protocol.md", "After {} donors that failed", "donors.MAX_FAILED_DONORS", 1),
             ("protocol.md", "no more than {} bytes of entries", "outbox.WINDOW_BYTES", 1),
+            ("protocol.md", "is taken for {} seconds is given", "donors.SERVING_MS", 1000),
+            ("protocol.md", "not more than {} ms after it", "clock.HEARD_MS", 1),
+            ("protocol.md", "more than {} after the latest time", "clock.MAX_AHEAD_MS", 1),
+            ("protocol.md", "multiple of 1/{} of the retention", "lww.RETENTION_STEPS", 1),
+            ("protocol.md", "trickles: {} seconds", "syncing.PATIENCE_SECONDS", 1),
+            ("protocol.md", "fewer than {} bytes for each", "syncing.LEAST_RATE_BYTES", 1),
+            ("semantics.md", "for {} seconds at most after the relay", "clock.HEARD_MS", 1000),
+            ("semantics.md", "for {} seconds at a time", "donors.SERVING_MS", 1000),
+            ("semantics.md", "hashes of {} bits", "entries.HASH_BITS", 1),
             ("protocol.md", "or {} seconds of silence", "syncing.STALL_SECONDS", 1),
             ("howto/streams.md", "{} clients wait", "switchboard.MAX_WAITING", 1),
             ("howto/streams.md", "A route is {} bytes", "router.MAX_URI_BYTES", 1),
@@ -487,6 +505,20 @@ class NamesTest(TestCase):
                     given |= {ast.literal_eval(code) for code in node.args[1:]}
         self.assertLessEqual(given, told)
         self.assertIn("unknown-route", given)
+
+    def test_faults_of_the_simulator(self) -> None:
+        told = rows("simulator.md", "Fault", "At most", "What happens")
+        self.assertEqual({names(row[0])[0]: number(row[1]) for row in told}, FAULTS)
+
+    def test_commands_of_the_simulator(self) -> None:
+        text = (DOCS / "simulator.md").read_text("utf-8")
+        options = set(re.findall(r"--[a-z]+", text))
+        self.assertLessEqual(
+            options, set(re.findall(r"--[a-z]+", run("-m", "tests.simulation", "-h", cwd=ROOT)))
+        )
+        self.assertLessEqual(set(re.findall(r"--bug '(.*)'", text)), BUGS.keys())
+        self.assertIn("<!-- begin: figures -->", text)
+        self.assertIn("<!-- end: figures -->", text)
 
     def test_connection_problems(self) -> None:
         told = column("howto/embed.md", "Code", "What happened")

@@ -74,6 +74,17 @@ class DonorsTest(TestCase):
         self.assertIs(crowd[1].donor, donor)
         self.assertIsNone(crowd[2].donor)
 
+    def test_a_connection_with_many_newcomers_waits_behind_the_others(self) -> None:
+        donor = self.join(ready=True)
+        crowd = [self.join("crowd") for _ in range(MAX_SERVING)]
+        served = [self.join() for _ in range(MAX_SERVING - 1)]
+        late = self.join()
+        self.assertEqual(donor.serving, {crowd[0], *served})
+        self.now_ms = SERVING_MS
+        self.donors.expire()
+        self.assertEqual(donor.serving, {crowd[1], late})
+        self.assertEqual([each.donor for each in crowd[2:]], [None] * (MAX_SERVING - 2))
+
     def test_a_donor_leaves(self) -> None:
         donor, spare = self.join(ready=True), self.join(ready=True)
         newcomer = self.join()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
 from random import Random
 from typing import Any
-from unittest import TestCase
+from unittest import TestCase, mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -622,6 +623,22 @@ class Fold(TestCase):
         self.assertTrue(stepwise.fold(0))
         self.assertEqual(stepwise.digest(), at_once.digest())
         check_replica(stepwise)
+
+    def test_a_write_hashes_nothing(self) -> None:
+        """Nor does an entry that is merged; a digest hashes each key that was touched once."""
+        replica, other = new_replica(), new_replica("other")
+        with mock.patch("distmap.entries.sha256", wraps=sha256) as hashes:
+            for n in range(100):
+                replica.set(f"k{n % 10}", n)
+                replica.delete(f"k{n % 20}")
+                update = other.set(f"o{n % 5}", n)
+                replica.merge(update.key, update.entry)
+            self.assertEqual(hashes.call_count, 0)
+            replica.digest()
+            self.assertEqual(hashes.call_count, 2 * (10 + 5), "the key and the entry")
+            replica.digest()
+            self.assertEqual(hashes.call_count, 2 * (10 + 5))
+        check_replica(replica)
 
     def test_tells_when_there_is_nothing_left(self) -> None:
         replica = new_replica()

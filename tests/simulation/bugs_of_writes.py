@@ -78,13 +78,13 @@ def wrong_stamps_kept() -> Replacements:
 
 @bug()
 def deletes_forgotten() -> Replacements:
-    """A delete leaves nothing behind."""
+    """A delete by another peer leaves nothing behind."""
     place = Replica._place
 
     def replacement(self: Replica, key: str, entry: Entry, old: Entry | None) -> Any:
         update = place(self, key, entry, old)
-        if entry.value is None and old is not None:
-            del self.entries[key]
+        if entry.value is None and entry.stamp.writer != self.clock.writer:
+            self._remove(key)
         return update
 
     return {"lww.Replica._place": replacement}
@@ -114,7 +114,7 @@ def outbox_cleared_at_disconnect() -> Replacements:
 
     def replacement(self: Outbox) -> None:
         go_offline(self)
-        self._waiting.clear()
+        self.take()
 
     return {"outbox.Outbox.go_offline": replacement}
 
@@ -129,6 +129,8 @@ def outbox_cleared_early() -> Replacements:
         if message is not None:
             for key, _ in self._sent[-1].entries:
                 self._waiting.pop(key, None)
+                self._base.pop(key, None)
+                self._unsent.discard(key)
         return message
 
     return {"outbox.Outbox.next_message": replacement}

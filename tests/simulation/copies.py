@@ -26,7 +26,6 @@ class Copy:
 
     Attributes:
         had: the greatest entry that ever was in place, by key.
-        deceived: a liar was its donor after it had been away.
         ready_at: since when it is ready; None while it is not.
         syncing_at: since when it is syncing; None while it is not.
         waiting: writes whose Deferred has not fired.
@@ -41,7 +40,6 @@ class Copy:
         self.waiting: dict[int, Write] = {}
         self.writes: list[Write] = []
         self.became_ready = False
-        self.deceived = False
         self.closed = False
         self._told: dict[str, Any] | None = None  # the map as its events tell it
         self._foreign: dict[str, Stamp] = {}
@@ -264,7 +262,7 @@ class Copy:
                     self._witness.left_alone(self, "with a part of what is held")
         elif how == BY_PEER:
             # A liar can make it believe that it knows of all deletes since it was away.
-            self.deceived = self.deceived or self._away
+            self._witness.deceived = self._witness.deceived or self._away
             self._witness.left_alone(self, "by a liar")
         else:
             self._witness.left_alone(self, "by the relay")

@@ -46,6 +46,7 @@ class World:
         excuses: why the maps may be equal only when gossip has found out that they are not.
         tombstones: by URI and key, all that ever were in place somewhere.
         ledger: by URI, all values that were ever written with a stamp, by key and stamp.
+        deceived: a liar was a donor of somebody who had been away: deletes may be undone.
         healing: no faults any more.
         sync_begins: is told of syncs until then.
     """
@@ -58,6 +59,7 @@ class World:
         self.operations = 0
         self.divergences = 0
         self.healing = False
+        self.deceived = False
         self.sync_begins: Callable[[Copy, Copy], None] = lambda newcomer, donor: None
         self.timeline = Timeline()
         self._write = write
@@ -82,11 +84,6 @@ class World:
     def now(self) -> float:
         """Virtual seconds since the beginning."""
         return self.timeline.now
-
-    @property
-    def deceived(self) -> bool:
-        """Whether a liar was anybody's donor after it had been away: deletes may be undone."""
-        return any(copy.deceived for machine in self.machines for copy in machine.copies.values())
 
     def trace(self, who: str, what: str, *details: object) -> None:
         """A line of the trace; long bytes are only summed up."""

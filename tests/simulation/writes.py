@@ -38,9 +38,8 @@ class Witness(Protocol):
     def now(self) -> float:
         """Virtual seconds."""
 
-    @property
-    def deceived(self) -> bool:
-        """Whether a liar was anybody's donor after it had been away: deletes may be undone."""
+    deceived: bool
+    """Whether a liar was a donor of somebody who had been away: deletes may be undone."""
 
     def broken(self, reason: str) -> None:
         """A promise is broken."""
