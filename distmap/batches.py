@@ -119,6 +119,7 @@ class Writer:
         check_open: Callable[[], None],
     ) -> None:
         self._replica = replica
+        self._entries = replica.entries
         self._writes = writes
         self._wrote = wrote
         self._check_open = check_open
@@ -128,12 +129,11 @@ class Writer:
 
     def text(self, key: str) -> bytes | None:
         """The text of a key's value; None if it has none."""
-        batch = self._batch
-        while batch is not None:
-            if key in batch.texts:
-                return batch.texts[key]
-            batch = batch.outer
-        entry = self._replica.entries.get(key)
+        if self._batch is not None:
+            for batch in self._batches():
+                if key in batch.texts:
+                    return batch.texts[key]
+        entry = self._entries.get(key)
         return None if entry is None else entry.value
 
     def __len__(self) -> int:
@@ -281,7 +281,7 @@ class Writer:
 
     def _write_all(self, batch: Batch) -> None:
         """Writes a batch in one step."""
-        entries = self._replica.entries
+        entries = self._entries
         # A delete of what others have deleted meanwhile, or of what only this batch had set.
         live = {key for key in batch.texts if key in entries and entries[key].value is not None}
         texts = {k: text for k, text in batch.texts.items() if text is not None or k in live}

@@ -22,8 +22,9 @@ class Observers(Emitter):
 
     def tell_own(self, updates: list[Update]) -> None:
         """This peer wrote these, in one step."""
-        self._tell_list(updates, local=True)
-        if self.has("change"):
+        if self._handlers["changes"]:
+            self._tell_list(updates, local=True)
+        if self._handlers["change"]:
             for update in updates:
                 self.emit("change", change_of(update, local=True))
 
