@@ -1,5 +1,6 @@
 # make run     set-up and the relay with its web page, on http://localhost:8080/ (make run PORT=9000)
 # make test    set-up and everything that is checked: lint, types, pytest, trial, the lowest versions
+#              (make test JOBS=4: so many tests at a time, 2 if not told)
 # make simulate  whole networks on virtual time, with faults (make simulate SEEDS=10000)
 # make bench   speed and memory beside other systems, for docs/performance.md (BENCH=--quick: a look)
 # make docs    the documentation, as HTML in docs/_build
@@ -15,6 +16,7 @@ PORT ?= 8080
 CHROMIUM ?= chromium
 export CHROMIUM
 SEEDS ?= 1000
+JOBS ?= 2
 BENCH ?= --docs
 
 VENV := .venv
@@ -47,14 +49,17 @@ format: $(VENV)/.test
 	$(VENV)/bin/ruff format $(SOURCES)
 
 pytest: setup
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n $(JOBS)
+
+# These take long and tell nothing of the runner or of the versions, so pytest alone runs them.
+ONCE := tests/test_crowd.py tests/test_simulation.py tests/test_turns.py
 
 # The same tests as Twisted's own runner takes them; skips are judged by pytest (tests/conftest.py).
 trial: setup
-	$(VENV)/bin/trial tests
+	$(VENV)/bin/trial -j $(JOBS) $(filter-out $(ONCE),$(wildcard tests/test_*.py))
 
 test-lowest: setup $(LOWEST)/.test
-	$(LOWEST)/bin/python -m pytest
+	$(LOWEST)/bin/python -m pytest -n $(JOBS) $(ONCE:%=--ignore=%)
 
 simulate: setup
 	$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS)

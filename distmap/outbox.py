@@ -100,7 +100,9 @@ class Outbox:
 
     def is_older(self, ms: int) -> bool:
         """Whether a write that nobody has seen has a stamp below a time."""
-        return any(self._waiting[key].stamp.ms < ms for key in self._unsent)
+        # Writes wait in the order of their stamps, so one look is enough.
+        first = next((entry for key, entry in self._waiting.items() if key in self._unsent), None)
+        return first is not None and first.stamp.ms < ms
 
     def go_online(self) -> None:
         """A new stream is open to the relay: all that waits is to be sent."""

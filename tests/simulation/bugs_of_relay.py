@@ -42,7 +42,7 @@ def a_turn_shared_is_a_payload_lost() -> Replacements:
     flush = Channel.flush
 
     def replacement(self: Any) -> Any:
-        if len({sender.id for sender, _, _ in self.pending}) > 1:
+        if len({sender.id for sender, *_ in self.pending}) > 1:
             self.pending.pop()
         return flush(self)
 
@@ -55,7 +55,7 @@ def sender_left_out_of_the_turn() -> Replacements:
     flush = Channel.flush
 
     def replacement(self: Any) -> Any:
-        senders = {sender.link for sender, _, _ in self.pending}
+        senders = {sender.link for sender, *_ in self.pending}
         out = [
             (text, [link for link in links if link not in senders]) for text, links in flush(self)
         ]

@@ -18,7 +18,7 @@ from tests.simulation.pipes import Net, Weather
 from tests.simulation.timeline import START_SECONDS, MachineClock
 from tests.simulation.wires import Wire
 
-CROWD = 12
+CROWD = 40
 HEARD = 300
 """Payloads that are remembered, to be repeated."""
 

@@ -46,7 +46,8 @@ class World:
         excuses: why the maps may be equal only when gossip has found out that they are not.
         tombstones: by URI and key, all that ever were in place somewhere.
         ledger: by URI, all values that were ever written with a stamp, by key and stamp.
-        deceived: a liar was a donor of somebody who had been away: deletes may be undone.
+        deceived: somebody hostile can have undone deletes: as the donor of a peer that had been
+            away, or by repeating what is deleted and forgotten.
         healing: no faults any more.
         sync_begins: is told of syncs until then.
     """
@@ -239,6 +240,9 @@ class World:
 
     def add_hostile(self, kind: str) -> None:
         """A new hostile member."""
+        if kind == "hostile echo" and self.plan.retention_seconds < 1000:
+            # It says once more what was deleted so long ago that nobody remembers: that is a write.
+            self.deceived = True
         weather = Weather(self.plan.latency_ms, self.plan.fragment)
         uri = self.random.choice(self.uris)
         random = self.plan.random(f"{kind}{len(self.hostile)}")
