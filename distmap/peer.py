@@ -123,8 +123,7 @@ class Peer:
                     self.time.answered(sent_ms, time_ms)
                     self.send_writes()  # what has a better stamp now
                     self.release()
-                case _:
-                    pass  # of a newer relay
+                # Anything else is of a newer relay.
         except NOT_JSON as error:
             raise RemoteProtocolError(f"the relay sent a malformed message: {error}") from None
 
