@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from distmap.clock import Stamp
+from distmap.clock import Restamper, Stamp
 from distmap.entries import Entry
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
@@ -42,15 +42,15 @@ class Absence:
         self._writes: dict[str, Waiting] = {}
 
     def set_aside(self, writes: list[Waiting]) -> list[Update]:
-        """Takes writes out of the outbox's hands; a later write of a key keeps the place and the
-        base of the first.
+        """Takes writes out of the outbox's hands; a later write of a key keeps the base of the
+        first.
 
         Returns:
             What changed in the replica.
         """
         updates = []
         for key, entry, base in writes:
-            first = self._writes.get(key)
+            first = self._writes.pop(key, None)  # so those of a batch stand together
             self._writes[key] = Waiting(key, entry, base if first is None else first.base)
             if self._replica.entries.get(key) is entry:
                 updates.append(self._replica.forget(key))
@@ -74,6 +74,7 @@ class Absence:
     def end(self, outbox: Outbox) -> Return:
         """The state of the network is here: settles what became of the writes."""
         entries = self._replica.entries
+        stamps = Restamper(self._replica.clock)
         offered, taken, superseded = [], [], []
         for key, entry, base in self._writes.values():
             if key in outbox:
@@ -83,7 +84,7 @@ class Absence:
             if stamp == entry.stamp:
                 taken.append((key, entry.stamp))
             elif stamp == base:
-                update = self._replica.rewrite(key, entry.value)
+                update = self._replica.rewrite(key, entry.value, stamps.anew(entry.stamp))
                 outbox.add(key, update.entry, base)
                 offered.append(update)
             else:

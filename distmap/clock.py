@@ -19,6 +19,18 @@ HEARD_MS: Final = 30_000
 MAX_COUNTER: Final = 2**53 - 1
 """The greatest integer that a stamp can carry on the wire."""
 
+_WRITER_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_WRITER_LENGTH = 12
+
+
+def writer_name(random: Callable[[], float]) -> str:
+    """A name for a new replica.
+
+    Args:
+        random: gives numbers from 0 to 1, without 1.
+    """
+    return "".join(_WRITER_DIGITS[int(random() * 62)] for _ in range(_WRITER_LENGTH))
+
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """A few values that belong together. It cannot be a part of a circle, so the garbage collector
@@ -129,3 +141,25 @@ class HybridClock:
             return False
         self._ms, self._counter = now, 0
         return True
+
+
+class Restamper:
+    """New stamps for old ones: writes of one stamp, as those of a batch are, share the new one.
+
+    Args:
+        clock: issues them.
+    """
+
+    __slots__ = ("_clock", "_stamps")
+
+    def __init__(self, clock: HybridClock) -> None:
+        self._clock = clock
+        self._stamps: dict[tuple[int, int, str], Stamp] = {}
+
+    def anew(self, old: Stamp) -> Stamp:
+        """The new stamp for an old one."""
+        slot = (old.ms, old.counter, old.writer)
+        stamp = self._stamps.get(slot)
+        if stamp is None:
+            stamp = self._stamps[slot] = self._clock.tick()
+        return stamp

@@ -60,6 +60,12 @@ class Superseded(LocalError):
     code = "superseded"
 
 
+class BatchError(LocalError):
+    """Nothing of a batch was written: its block raised, or was not used as a block."""
+
+    code = "batch"
+
+
 class ConnectionClosed(LocalError):
     """The connection was closed by this program."""
 

@@ -50,10 +50,14 @@ class Emitter:
     def emit(self, name: str, *args: Any) -> None:
         """Calls the handlers in the order they were added."""
         for handler in self._handlers[name]:
-            try:
-                handler(*args)
-            except Exception:
-                self._log.failure("a handler of {event} raised", event=name)
+            self.call(name, handler, *args)
+
+    def call(self, name: str, handler: Handler, *args: Any) -> None:
+        """Calls one handler; if it raises, that is logged."""
+        try:
+            handler(*args)
+        except Exception:
+            self._log.failure("a handler of {event} raised", event=name)
 
     def _known(self, name: str) -> tuple[Handler, ...]:
         if name not in self._handlers:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from distmap import values
-from distmap.clock import MAX_AHEAD_MS, HybridClock, Record
+from distmap.clock import MAX_AHEAD_MS, HybridClock, Record, Restamper, Stamp
 from distmap.entries import Entry, entry_hash, wins
 from distmap.holding import Holding
 from distmap.ranges import RangeTree
@@ -90,7 +90,7 @@ class Replica:
             InvalidKey, InvalidValue, InvalidType: no map can hold it.
         """
         key = values.check_key(key)
-        return self._write(key, values.encode(value, self.max_value_bytes))
+        return self.rewrite(key, values.encode(value, self.max_value_bytes))
 
     def delete(self, key: str) -> Update | None:
         """Writes a tombstone; None if there is no value.
@@ -100,13 +100,14 @@ class Replica:
         """
         key = values.check_key(key)
         entry = self.entries.get(key)
-        return None if entry is None or entry.value is None else self._write(key, None)
+        return None if entry is None or entry.value is None else self.rewrite(key, None)
 
     def restamp(self, keys: list[str]) -> list[Update]:
         """Stamps own entries anew, in the given order; only for what no peer has seen."""
         updates = []
+        stamps = Restamper(self.clock)
         for key in keys:
-            fresh = self.entries[key].replace(stamp=self.clock.tick())
+            fresh = self.entries[key].replace(stamp=stamps.anew(self.entries[key].stamp))
             self._remove(key)
             updates.append(self._place(key, fresh, None))
         return updates
@@ -202,9 +203,12 @@ class Replica:
             self.held.add(key, entry)
         return ahead
 
-    def rewrite(self, key: str, value: bytes | None) -> Update:
-        """Writes a value, or a tombstone, of which the canonical text is known."""
-        return self._write(key, value)
+    def rewrite(self, key: str, value: bytes | None, stamp: Stamp | None = None) -> Update:
+        """Writes a canonical text, or a tombstone; a stamp that is given is a new one."""
+        old = self.entries.get(key)
+        if stamp is None or (old is not None and old.stamp >= stamp):
+            stamp = self.clock.tick(None if old is None else old.stamp)
+        return self._place(key, Entry(stamp, value), old)
 
     def forget(self, key: str) -> Update:
         """Takes an entry out, as if it had never been here."""
@@ -273,11 +277,6 @@ class Replica:
         return ((key, e.value) for key, e in self.entries.items() if e.value is not None)
 
     # -- helpers ----------------------------------------------------------------------------------
-
-    def _write(self, key: str, value: bytes | None) -> Update:
-        old = self.entries.get(key)
-        stamp = self.clock.tick(None if old is None else old.stamp)
-        return self._place(key, Entry(stamp, value), old)
 
     def _place(self, key: str, entry: Entry, old: Entry | None) -> Update:
         self.entries[key] = entry

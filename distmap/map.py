@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, Final
 
 from distmap import values
-from distmap.changes import Change, change_of, value_of
-from distmap.clock import HybridClock, Stamp
+from distmap.batches import Batch, Writer
+from distmap.changes import Change
+from distmap.clock import HybridClock, Stamp, writer_name
 from distmap.connection import Connection
 from distmap.deferreds import Awaitable, Waiters, fired
 from distmap.entries import Entry
 from distmap.errors import ConnectionProblem, InvalidValue, MapClosed, RemoteError, Superseded
-from distmap.events import Emitter, Handler
+from distmap.events import Handler
 from distmap.lww import Replica, Update
+from distmap.observers import Observers
 from distmap.seat import Seat
 from distmap.status import CLOSED, CONNECTING, Status
 from distmap.writes import Writes
@@ -23,9 +25,6 @@ MAX_URI_BYTES: Final = 900
 LARGEST_VALUE_BYTES: Final = 512 * 1024
 """The bound of max_value_bytes: a message of such an entry still fits a frame."""
 READY: Final = "ready"
-
-_WRITER_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_WRITER_LENGTH = 12
 
 
 class DistributedMap(MutableMapping[str, Any]):
@@ -68,35 +67,34 @@ class DistributedMap(MutableMapping[str, Any]):
             raise InvalidValue(f"max_value_bytes is 1 to {LARGEST_VALUE_BYTES}")
         self.uri = uri
         self.connection = connection
-        self._events = Emitter("set", "delete", "ready", "status", "peers", "change", "superseded")
+        self._events = Observers()
         self._ready = Waiters()
         self._synced: str | None = None
         self._status = Status(CONNECTING)
         self._writes = Writes()
-        random = connection.random
-        writer = "".join(_WRITER_DIGITS[int(random() * 62)] for _ in range(_WRITER_LENGTH))
+        writer = writer_name(connection.random)
         clock = HybridClock(lambda: connection.reactor.seconds() * 1000, writer)
         self._replica = Replica(clock, max_value_bytes, connection.retention_ms)
+        self._writer = Writer(self._replica, self._writes, self._wrote, self._check_open)
         self._seat = Seat(connection, uri, self._replica, self)
         connection.attach(self._seat)
 
     # -- reading ----------------------------------------------------------------------------------
 
     def __getitem__(self, key: str) -> Any:
-        entry = self._replica.entries.get(key)
-        if entry is None or entry.value is None:
+        text = self._writer.text(key)
+        if text is None:
             raise KeyError(key)
-        return values.decode(entry.value)
+        return values.decode(text)
 
     def __contains__(self, key: object) -> bool:
-        entry = self._replica.entries.get(key)  # type: ignore[call-overload]
-        return entry is not None and entry.value is not None
+        return self._writer.text(key) is not None  # type: ignore[arg-type]
 
     def __len__(self) -> int:
-        return self._replica.live
+        return len(self._writer)
 
     def __iter__(self) -> Iterator[str]:
-        return (key for key, _ in self._replica.items())
+        return self._writer.keys()
 
     def has(self, key: str) -> bool:
         """Whether there is a value."""
@@ -121,15 +119,11 @@ class DistributedMap(MutableMapping[str, Any]):
     # -- writing ----------------------------------------------------------------------------------
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._check_open()
-        self._wrote(self._replica.set(key, value))
+        self._writer.set(key, value)
 
     def __delitem__(self, key: str) -> None:
-        self._check_open()
-        update = self._replica.delete(key)
-        if update is None:
+        if not self._writer.delete(key):
             raise KeyError(key)
-        self._wrote(update)
 
     def set(self, key: str, value: Any) -> Awaitable[None]:
         """Sets a value: here at once, then everywhere.
@@ -141,8 +135,9 @@ class DistributedMap(MutableMapping[str, Any]):
             InvalidKey, InvalidValue, InvalidType: no map can hold it (see :mod:`distmap.values`).
             MapClosed: the map is closed.
         """
-        self._check_open()
-        return self._write(self._replica.set(key, value), None)
+        deferred: Awaitable[None] = Awaitable()
+        self._writer.set(key, value, deferred)
+        return deferred
 
     def delete(self, key: str) -> Awaitable[bool]:
         """Deletes a key: here at once, then everywhere.
@@ -154,19 +149,35 @@ class DistributedMap(MutableMapping[str, Any]):
             InvalidKey, InvalidType: no map can hold such a key.
             MapClosed: the map is closed.
         """
+        deferred: Awaitable[bool] = Awaitable()
+        return deferred if self._writer.delete(key, deferred) else fired(False)
+
+    def update(self, other: Any = (), /, **more: Any) -> None:
+        """Sets many keys as one :meth:`batch`: of a mapping, of pairs, of keywords, as a dict does.
+
+        Raises:
+            InvalidKey, InvalidValue, InvalidType: no map can hold one of them, or it is too much
+                for a batch (786432 bytes). Nothing is written then.
+            MapClosed: the map is closed.
+        """
+        with self.batch():
+            super().update(other, **more)
+
+    def batch(self) -> Batch:
+        """The block of a `with`, whose writes go together: in one message to the others, in one
+        step into each copy. They are written at its end; reading within it sees them. If it raises,
+        nothing of it is written. A batch within a batch becomes a part of it. Do not wait in it.
+
+        Raises:
+            MapClosed: the map is closed.
+        """
         self._check_open()
-        update = self._replica.delete(key)
-        return fired(False) if update is None else self._write(update, True)
+        return Batch(self._writer)
 
-    def _write(self, update: Update, result: Any) -> Awaitable[Any]:
-        deferred = self._writes.add(update, result)
-        self._wrote(update)
-        return deferred
-
-    def _wrote(self, update: Update) -> None:
-        self._seat.wrote(update)
-        if self._events.has("change"):
-            self._events.emit("change", change_of(update, local=True))
+    def _wrote(self, updates: list[Update]) -> None:
+        for update in updates:
+            self._seat.wrote(update)
+        self._events.tell_own(updates)
 
     def _check_open(self) -> None:
         if self._status == CLOSED:
@@ -181,9 +192,7 @@ class DistributedMap(MutableMapping[str, Any]):
             What takes it back.
         """
         if name == "ready" and self._synced is not None:
-            once = Emitter("ready")
-            once.on("ready", handler)
-            once.emit("ready", self)
+            self._events.call(name, handler, self)
         return self._events.on(name, handler)
 
     def off(self, name: str, handler: Handler) -> None:
@@ -197,6 +206,15 @@ class DistributedMap(MutableMapping[str, Any]):
             What takes it back.
         """
         return self._events.on("change", handler)
+
+    def observe_batch(self, handler: Callable[[list[Change]], Any]) -> Callable[[], None]:
+        """Adds a handler of all changes as lists: of what one message, or one batch of this peer,
+        has changed. A single write of this peer is a list of one.
+
+        Returns:
+            What takes it back.
+        """
+        return self._events.on("changes", handler)
 
     def ready(self) -> Awaitable[DistributedMap]:
         """Fires with the map once it has the network's state, at once if it has it.
@@ -243,24 +261,8 @@ class DistributedMap(MutableMapping[str, Any]):
     # -- what the seat tells ----------------------------------------------------------------------
 
     def updated(self, updates: list[Update]) -> None:
-        if self._synced is None:
-            return
-        events = self._events
-        tells_change, tells_set = events.has("change"), events.has("set")
-        tells_delete = events.has("delete")
-        if not (tells_change or tells_set or tells_delete):
-            return
-        for update in updates:
-            entry, old = update.entry, value_of(update.old)
-            if entry.value is None and old is None:
-                continue  # a tombstone of a key that was not there
-            if tells_change:
-                events.emit("change", change_of(update, local=False))
-            if entry.value is not None:
-                if tells_set:
-                    events.emit("set", values.decode(entry.value), update.key, self)
-            elif tells_delete and old is not None:
-                events.emit("delete", old[0], update.key, self)
+        if self._synced is not None:
+            self._events.tell_others(updates, self)
 
     def taken(self, writes: list[tuple[str, Stamp]]) -> None:
         self._writes.taken(writes)
@@ -289,12 +291,10 @@ class DistributedMap(MutableMapping[str, Any]):
 
     def left(self) -> None:
         self._set_status(Status(CLOSED))
-        error = MapClosed(f"the map {self.uri} was closed")
-        self._ready.fire(error)
-        self._writes.fail(error)
+        for waiters in (self._ready.fire, self._writes.fail):
+            waiters(MapClosed(f"the map {self.uri} was closed"))
 
     def _set_status(self, status: Status) -> None:
-        changed = status != self._status
-        self._status = status
-        if changed:
+        before, self._status = self._status, status
+        if status != before:
             self._events.emit("status", status)

@@ -2,6 +2,9 @@
 
 A write stays here until the relay acknowledges the message that carried it, and is sent again
 after a reconnect. While there is no connection only the last write of a key is kept.
+
+The writes of a batch have one stamp, and stand one after the other. They are never cut into two
+messages, and share none with other writes.
 """
 
 from __future__ import annotations
@@ -122,9 +125,15 @@ class Outbox:
         entries: list[tuple[str, Entry]] = []
         texts: list[bytes] = []
         size = 0
-        while self._queue and size < CHUNK_BYTES:
-            key, entry = self._queue.popleft()
-            entries.append((key, entry))
+        is_batch = self._begins_batch()
+        while self._queue:
+            key, entry = self._queue[0]
+            if is_batch:
+                if entries and entry.stamp != entries[-1][1].stamp:
+                    break
+            elif size >= CHUNK_BYTES or self._begins_batch():
+                break
+            entries.append(self._queue.popleft())
             texts.append(encode_entry(key, entry))
             size += len(texts[-1])
             if self._waiting.get(key) is entry:
@@ -133,6 +142,10 @@ class Outbox:
         self._sent.append(_Sent(self._number, size, entries))
         self._sent_bytes += size
         return encode_entries(texts)
+
+    def _begins_batch(self) -> bool:
+        queue = self._queue
+        return len(queue) > 1 and queue[0][1].stamp == queue[1][1].stamp
 
     def count_other(self) -> None:
         """A message that carries no writes of this peer was sent: the relay counts it too."""

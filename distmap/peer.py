@@ -121,9 +121,9 @@ class Peer:
                     self._port.serve(client)
                 case ["time", int(sent_ms) | float(sent_ms), int(time_ms) | float(time_ms)]:
                     self.time.answered(sent_ms, time_ms)
+                    self.send_writes()  # what has a better stamp now
                     self.release()
-                case _:
-                    pass  # of a newer relay
+                # Anything else is of a newer relay.
         except NOT_JSON as error:
             raise RemoteProtocolError(f"the relay sent a malformed message: {error}") from None
 

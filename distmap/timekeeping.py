@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from distmap.clock import Restamper
 from distmap.lww import Replica, Update
 from distmap.offset import OffsetEstimator
 from distmap.outbox import Outbox
@@ -95,11 +96,13 @@ class Timekeeper:
         return entry is not None and entry.stamp.writer == self._replica.clock.writer
 
     def _hold_again(self) -> None:
-        ahead = self._replica.hold_again()
+        # By stamp: in the order they were written, those of a batch together.
+        ahead = sorted(self._replica.hold_again(), key=lambda item: item[1].stamp)
         gone = []
+        stamps = Restamper(self._replica.clock)
         for key, entry in ahead:
             if entry.stamp.writer == self._replica.clock.writer:
-                update = self._replica.rewrite(key, entry.value)
+                update = self._replica.rewrite(key, entry.value, stamps.anew(entry.stamp))
                 self._outbox.add(key, update.entry)
                 self._port.restamped([update])
             else:

@@ -94,7 +94,7 @@ class AbsenceTest(TestCase):
         self.assertEqual(set(self.replica.entries), {"half"})
         end = absence.end(self.outbox)
         self.assertEqual(
-            [(each.key, each.entry.value) for each in end.offered], [("a", b"3"), ("b", b"2")]
+            [(each.key, each.entry.value) for each in end.offered], [("b", b"2"), ("a", b"3")]
         )
 
     def test_what_others_have_overwritten_stays(self) -> None:

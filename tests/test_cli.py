@@ -257,7 +257,8 @@ class Failures(WithRelay):
 
     async def test_large_output(self) -> None:
         fruits = await self.open()
-        fruits.update({f"key{at}": "x" * 1000 for at in range(2000)})
+        for at in range(2000):
+            fruits[f"key{at}"] = "x" * 1000
         done = await self.run_command("dump")
         self.assertEqual((done.code, done.err), (0, ""))
         self.assertEqual(len(json.loads(done.out)), 2000)

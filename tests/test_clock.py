@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 
-from distmap.clock import MAX_AHEAD_MS, MAX_COUNTER, HybridClock, Stamp
+from distmap.clock import (
+    MAX_AHEAD_MS,
+    MAX_COUNTER,
+    HybridClock,
+    Restamper,
+    Stamp,
+    writer_name,
+)
 from tests.support.replicas import NOW_MS, SETTINGS, Wall
 from tests.vectors import make_vectors
 
@@ -177,3 +184,24 @@ class Correct(TestCase):
             clock.tick()
             clock.correct(offset_ms)
             self.assertLessEqual(clock.tick().ms, clock.now_ms() + MAX_AHEAD_MS)
+
+
+class RestamperTest(TestCase):
+    def test_what_shared_a_stamp_does_so_again(self) -> None:
+        clock = HybridClock(Wall(), "me")
+        first, second = clock.tick(), clock.tick()
+        stamps = Restamper(clock)
+        news = [stamps.anew(old) for old in (first, second, first, second)]
+        self.assertEqual(news[:2], news[2:])
+        self.assertTrue(second < news[0] < news[1])
+        self.assertTrue(news[1] < Restamper(clock).anew(first))
+
+
+class WriterNameTest(TestCase):
+    def test_all_of_the_digits(self) -> None:
+        numbers = [*(n / 62 + 1e-9 for n in range(62)), *[0.0] * 9, 1 - 2**-53]
+        names = "".join(
+            writer_name(iter(numbers[at : at + 12]).__next__) for at in range(0, 72, 12)
+        )
+        self.assertEqual((len(names), len(set(names))), (72, 62))
+        self.assertRegex(names, r"\A[A-Za-z0-9]+\Z")

@@ -273,6 +273,30 @@ class BesidePython(TestCase):
         _, _, peers = await self.node.dump("one")
         self.assertEqual((peers, here.peers), (2, 2))
 
+    async def test_batches_both_ways(self) -> None:
+        """One list for each, though it is longer than what single writes are cut into."""
+        here = self.open()
+        await here.ready()
+        await self.node.ask("open", "one", "/shared")
+        await self.node.ask("lists", "one")
+        heard: list[dict[str, Any]] = []
+        here.observe_batch(lambda changes: heard.append({each.key: each.value for each in changes}))
+        fruits = {f"é{n}": "🍎" * 100 for n in range(500)}
+        told = self.node.next("list", "one")
+        here.update(fruits)
+        self.assertEqual((await told)[2], fruits)
+        told = self.node.next("list", "one")
+        with here.batch() as batch:
+            del here["é0"]
+            here["fig"] = 1
+        await batch.taken()
+        self.assertEqual((await told)[2], {"é0": "gone", "fig": 1})
+        heard.clear()
+        await self.node.ask("update", "one", {**fruits, "plum": 2}, ["fig"])
+        await self.until(lambda: "plum" in here, lambda: len(here))
+        self.assertEqual(heard, [{**fruits, "plum": 2, "fig": None}])
+        await self.until_equal(here, "one")
+
     def both_hear(self, *what: Any) -> Deferred[Any]:
         return gatherResults([self.node.next("heard", name, *what) for name in ("one", "two")])
 

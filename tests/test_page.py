@@ -264,9 +264,14 @@ class Live(TestCase):
 
     async def test_many(self) -> None:
         many = await self.open("/many")
+
+        def fill(count: int) -> None:
+            for n in range(count):
+                many[f"key {n:05}"] = n
+
         await self.run_script(
             "browser_many.mjs",
-            fill=lambda count: many.update({f"key {n:05}": n for n in range(count)}),
+            fill=fill,
             insert=lambda count: many.update({f"above {n:05}": n for n in range(count)}),
             burst=lambda count: many.update({f"key {5000 + n:05}": "burst" for n in range(count)}),
         )

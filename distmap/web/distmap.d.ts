@@ -217,6 +217,30 @@ export class DistributedMap<V = any> implements Iterable<[key: string, value: V]
    */
   delete(key: string): Promise<boolean>
 
+  /**
+   * Sets many keys as one batch: see {@link batch}.
+   *
+   * @param pairs a Map, an iterable of pairs, or an object
+   * @returns as with `batch()`
+   * @throws errors.InvalidKey, errors.InvalidValue, errors.InvalidType: no map can hold one of them,
+   *   or they are too much for a batch (786432 bytes); nothing is written then
+   * @throws errors.MapClosed: the map is closed
+   */
+  update(pairs: Iterable<readonly [key: string, value: V]> | Readonly<Record<string, V>>): Promise<void>
+
+  /**
+   * Calls a function whose writes go together: in one message to the others, in one step into each
+   * copy. They are written when it returns; reading within it sees them. If it throws, nothing of it
+   * is written. A batch within a batch becomes a part of it.
+   *
+   * @param write is called at once; it cannot be async
+   * @returns fulfilled once the relay has taken all of it for the network, also after a reconnect;
+   *   rejected with errors.MapClosed if the map is closed before that. Nobody has to look at it.
+   * @throws errors.InvalidType: it is no function, or an async one
+   * @throws errors.MapClosed: the map is closed
+   */
+  batch(write: () => void): Promise<void>
+
   /** Adds a handler: a peer set a key. Returns what takes it back. */
   on(name: "set", handler: (value: V, key: string, map: this) => unknown): () => void
   /** Adds a handler: a peer deleted a key. */
@@ -250,6 +274,11 @@ export class DistributedMap<V = any> implements Iterable<[key: string, value: V]
   ): void
   /** Adds a handler of all changes, also this peer's own. Returns what takes it back. */
   observe(handler: (change: Change<V>) => unknown): () => void
+  /**
+   * Adds a handler of all changes as lists: of what one message, or one batch of this peer, has
+   * changed. A single write of this peer is a list of one. Returns what takes it back.
+   */
+  observeBatch(handler: (changes: Change<V>[]) => unknown): () => void
 
   /**
    * Fulfilled with the map once it has the network's state; rejected with errors.MapClosed if it is
@@ -307,6 +336,8 @@ export namespace errors {
   class MapClosed extends LocalError {}
   /** A write of long ago was not offered again, because others had changed its key since. */
   class Superseded extends LocalError {}
+  /** Nothing of a batch was written: its function threw. */
+  class BatchError extends LocalError {}
   /** The connection was closed by this program. */
   class ConnectionClosed extends LocalError {}
 

@@ -45,6 +45,9 @@ const maps = new Map()
 /** @param {unknown[]} what */
 const answer = (...what) => process.stdout.write(JSON.stringify(what) + "\n")
 
+/** @param {{ key: string, value?: unknown }} change */
+const pairOf = ({ key, value = "gone" }) => /** @type {const} */ ([key, value])
+
 /** @type {Record<string, (name: string, ...args: any[]) => unknown>} */
 const commands = {
   async open(name, uri, retentionSeconds) {
@@ -60,6 +63,19 @@ const commands = {
   async set(name, key, value) {
     await of(name).set(key, value)
     answer("set", name, key)
+  },
+  lists(name) {
+    of(name).observeBatch((changes) => {
+      if (!changes[0].local) answer("list", name, Object.fromEntries(changes.map(pairOf)))
+    })
+    answer("lists", name)
+  },
+  async update(name, pairs, gone) {
+    await of(name).batch(() => {
+      of(name).update(pairs)
+      for (const key of gone) of(name).delete(key)
+    })
+    answer("update", name)
   },
   async write(name, prefix, count) {
     const writes = Array.from({ length: count }, (_, n) => of(name).set(`${prefix}${n}`, { n }))

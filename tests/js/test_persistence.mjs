@@ -167,12 +167,36 @@ test("unsent writes outlive a crash, and are sent once there is a relay", async 
   const sent = [...network.relay.members.values()]
     .filter(({ link }) => link.attempt === again.map.connection)
     .flatMap(({ link }) => link.received.join("").match(/"key":"\w+"/g))
-  assert.deepEqual([...new Set(sent)], ['"key":"apple"', '"key":"kiwi"', '"key":"pear"'])
+  assert.deepEqual([...new Set(sent)], ['"key":"apple"', '"key":"pear"', '"key":"kiwi"'])
   assert.deepEqual(Object.fromEntries(peer), { apple: 3, fig: 1, kiwi: 2 })
   await network.pass(1)
   assert.equal(disks.disk.outbox.size, 0)
   again.crash()
   assert.deepEqual((await open()).content, { apple: 3, fig: 1, kiwi: 2 })
+})
+
+test("a batch comes back as one, in the order of the writes", async () => {
+  const peer = await openPeer()
+  const tab = await open()
+  network.stop()
+  await network.pass()
+  tab.map.update({ z: 1, b: 1, m: 1 })
+  tab.map.update({ c: 1, a: 1 })
+  tab.map.set("b", 2)
+  await network.pass()
+  tab.crash()
+
+  const again = await openOffline()
+  assert.equal(again.map.size, 5)
+  network.start()
+  await passUntil(() => peer.size === 5)
+  const link = [...network.relay.links].find(({ attempt }) => attempt === again.map.connection)
+  const sent = link?.received.flatMap((text) => text.match(/.*channel","data",\{.*/g) ?? []) ?? []
+  const keys = sent.map((frame) => Array.from(frame.matchAll(/"key":"(\w)"/g), ([, key]) => key))
+  assert.deepEqual(
+    keys.map((each) => each.sort().join("")),
+    ["mz", "ac", "b"],
+  )
 })
 
 test("the promise of a write waits for the relay, not for the store", async () => {

@@ -24,6 +24,14 @@ test("a program of types", async () => {
   fruits.observe((change) => change.value?.price === change.oldValue?.price && change.timeMs)
   connection.on("offline", (problem) => problem instanceof errors.ConnectionProblem)
   fruits.set("apple", { price: 3, colours: ["red"] })
+  fruits.observeBatch((changes) => changes.map(({ value, key }) => [value?.price, key.length]))
+  fruits.batch(() => fruits.update({ fig: { price: 1, colours: [] } }))
+  fruits.update(new Map([["fig", { price: 2, colours: ["blue"] }]]))
+  fruits.update(Array.from(fruits))
+  // @ts-expect-error a price is a number
+  fruits.update({ fig: { price: "1", colours: [] } })
+  assert.throws(() => fruits.batch(async () => {}), errors.InvalidType)
+  fruits.delete("fig")
   const lines = Array.from(fruits, ([key, { price }]) => `${key}: ${price.toFixed(2)}`)
   assert.deepEqual(lines, ["apple: 3.00"])
   off()
@@ -63,6 +71,7 @@ test("what is declared is there, and nothing else", async () => {
           "nowMs",
           "observe",
         ],
+        ...["batch", "observeBatch", "update"],
         ...["off", "on", "peers", "problem", "ready", "refused", "set", "size", "stamp", "status", "synced"],
         ...["eraseCopy", "persisted", "saved"],
         "values",

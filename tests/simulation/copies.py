@@ -173,13 +173,17 @@ class Copy:
             self._stamped_anew(each.key, each.entry)
         return updates
 
-    def _rewritten(self, rewrite: Callable[..., Update], key: str, value: Any) -> Update:
+    def _rewritten(
+        self, rewrite: Callable[..., Update], key: str, value: Any, stamp: Stamp | None = None
+    ) -> Update:
+        if self._writing:
+            return rewrite(key, value, stamp)  # by the user
         if key in self._aside:
             base, now = self._aside.pop(key), self.replica.entries.get(key)
             if base != (None if now is None else now.stamp):
                 self._witness.broken(f"{self} offers {key}, of {base}, though there is {now} now")
         self._writing = True
-        update = rewrite(key, value)
+        update = rewrite(key, value, stamp)
         self._writing = False
         self._stamped_anew(key, update.entry)
         return update

@@ -9,7 +9,7 @@
 /** @import { KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Outbox, Waiting, Written } from "./outbox.js" */
-import { compareStamps } from "./clock.js"
+import { Restamper, compareStamps } from "./clock.js"
 
 /**
  * How an absence ended.
@@ -32,8 +32,7 @@ export class Absence {
   }
 
   /**
-   * Takes writes out of the outbox's hands; a later write of a key keeps the place and the base of
-   * the first.
+   * Takes writes out of the outbox's hands; a later write of a key keeps the base of the first.
    *
    * @param {Waiting[]} writes
    * @returns {Update[]} what changed in the replica
@@ -42,6 +41,7 @@ export class Absence {
     const updates = []
     for (const { key, entry, base } of writes) {
       const first = this.#writes.get(key)
+      this.#writes.delete(key) // so those of a batch stand together
       this.#writes.set(key, { key, entry, base: first === undefined ? base : first.base })
       if (this.#replica.entries.get(key) === entry) updates.push(this.#replica.forget(key))
     }
@@ -73,13 +73,14 @@ export class Absence {
   end(outbox) {
     /** @type {Return} */
     const end = { offered: [], taken: [], superseded: [] }
+    const stamps = new Restamper(this.#replica.clock)
     for (const { key, entry, base } of this.#writes.values()) {
       if (outbox.has(key)) continue // written again meanwhile: that one is on its way
       const stamp = this.#replica.entries.get(key)?.stamp
       if (isEqual(stamp, entry.stamp)) {
         end.taken.push([key, entry.stamp])
       } else if (isEqual(stamp, base)) {
-        const update = this.#replica.rewrite(key, entry.value)
+        const update = this.#replica.rewrite(key, entry.value, stamps.anew(entry.stamp))
         outbox.add(key, update.entry, base)
         end.offered.push(update)
       } else {

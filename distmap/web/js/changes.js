@@ -1,7 +1,6 @@
 // What observers of a map are told.
 
 /** @import { Entry } from "./entries.js" */
-/** @import { Emitter } from "./events.js" */
 /** @import { Update } from "./lww.js" */
 import { decode } from "./values.js"
 
@@ -44,27 +43,5 @@ export function changeOf({ key, entry, old }, local) {
     local,
     writer: entry.stamp.writer,
     timeMs: entry.stamp.ms,
-  }
-}
-
-/**
- * Tells what other peers have changed.
- *
- * @param {Emitter} events with `change`, `set` and `delete`
- * @param {Update[]} updates
- * @param {unknown} map is handed to the handlers
- */
-export function tellUpdates(events, updates, map) {
-  const [tellsChange, tellsSet, tellsDelete] = ["change", "set", "delete"].map((name) =>
-    events.has(name),
-  )
-  if (!tellsChange && !tellsSet && !tellsDelete) return
-  for (const update of updates) {
-    const { key, entry } = update
-    const old = valueOf(update.old)
-    if (entry.value === null && old === undefined) continue // of a key that was not there
-    if (tellsChange) events.emit("change", changeOf(update, false))
-    if (entry.value === null) events.emit("delete", old, key, map)
-    else if (tellsSet) events.emit("set", decode(entry.value), key, map)
   }
 }

@@ -136,3 +136,28 @@ export class HybridClock {
     return true
   }
 }
+
+/** New stamps for old ones: writes of one stamp, as those of a batch are, share the new one. */
+export class Restamper {
+  /** @type {Map<string, Stamp>} */
+  #stamps = new Map()
+  #clock
+
+  /** @param {HybridClock} clock issues them */
+  constructor(clock) {
+    this.#clock = clock
+  }
+
+  /**
+   * The new stamp for an old one.
+   *
+   * @param {Stamp} old
+   * @returns {Stamp}
+   */
+  anew({ ms, counter, writer }) {
+    const name = `${ms} ${counter} ${writer}`
+    const stamp = this.#stamps.get(name) ?? this.#clock.tick()
+    this.#stamps.set(name, stamp)
+    return stamp
+  }
+}

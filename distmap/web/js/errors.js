@@ -57,6 +57,11 @@ export class Superseded extends LocalError {
   static code = "superseded"
 }
 
+/** Nothing of a batch was written: its function threw. */
+export class BatchError extends LocalError {
+  static code = "batch"
+}
+
 /** The connection was closed by this program. */
 export class ConnectionClosed extends LocalError {
   static code = "connection-closed"

@@ -4,10 +4,11 @@
 // entries may come in any order, any number of times, or not at all, and replicas that have seen
 // the same entries are equal.
 
-/** @import { HybridClock } from "./clock.js" */
+/** @import { HybridClock, Stamp } from "./clock.js" */
 /** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Journal } from "./journal.js" */
 /** @import { Summary } from "./ranges.js" */
+import { Restamper, compareStamps } from "./clock.js"
 import { entryHash, wins } from "./entries.js"
 import { Holding } from "./holding.js"
 import { RangeTree } from "./ranges.js"
@@ -97,7 +98,7 @@ export class Replica {
    * @throws {InvalidKey | InvalidValue | InvalidType} no map can hold it
    */
   set(key, value) {
-    return this.#write(checkKey(key), encode(value, this.maxValueBytes))
+    return this.rewrite(checkKey(key), encode(value, this.maxValueBytes))
   }
 
   /**
@@ -109,7 +110,7 @@ export class Replica {
    */
   delete(key) {
     const name = checkKey(key)
-    return hasValue(this.entries.get(name)) ? this.#write(name, null) : null
+    return hasValue(this.entries.get(name)) ? this.rewrite(name, null) : null
   }
 
   /**
@@ -119,9 +120,10 @@ export class Replica {
    * @returns {Update[]}
    */
   restamp(keys) {
+    const stamps = new Restamper(this.clock)
     return keys.map((key) => {
       const entry = this.#remove(key)
-      return this.#place(key, { ...entry, stamp: this.clock.tick() }, undefined)
+      return this.#place(key, { ...entry, stamp: stamps.anew(entry.stamp) }, undefined)
     })
   }
 
@@ -235,9 +237,13 @@ export class Replica {
    *
    * @param {string} key
    * @param {string | null} value
+   * @param {Stamp} [stamp] a new one
    */
-  rewrite(key, value) {
-    return this.#write(key, value)
+  rewrite(key, value, stamp) {
+    const old = this.entries.get(key)
+    const isLater = stamp && (old === undefined || compareStamps(stamp, old.stamp) > 0)
+    const entry = { stamp: isLater ? stamp : this.clock.tick(old?.stamp), value, extras: null }
+    return this.#place(key, entry, old)
   }
 
   /**
@@ -351,15 +357,6 @@ export class Replica {
   }
 
   // -- helpers ------------------------------------------------------------------------------------
-
-  /**
-   * @param {string} key
-   * @param {string | null} value
-   */
-  #write(key, value) {
-    const old = this.entries.get(key)
-    return this.#place(key, { stamp: this.clock.tick(old?.stamp), value, extras: null }, old)
-  }
 
   /**
    * @param {string} key

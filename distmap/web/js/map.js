@@ -8,13 +8,15 @@
 /** @import { Update } from "./lww.js" */
 /** @import { Listener } from "./seat.js" */
 /** @import { Store } from "./store.js" */
-import { changeOf, tellUpdates, valueOf } from "./changes.js"
+import { Writer } from "./batches.js"
+import { valueOf } from "./changes.js"
 import { HybridClock } from "./clock.js"
 import { Deferred } from "./deferreds.js"
 import { HASH_DIGITS } from "./entries.js"
 import { MapClosed, Superseded } from "./errors.js"
-import { Emitter, call } from "./events.js"
+import { call } from "./events.js"
 import { Replica } from "./lww.js"
+import { Observers } from "./observers.js"
 import { DEFAULT_URI, checkMaxValueBytes, checkUri, newWriter, storeOf } from "./options.js"
 import { OFF, Persistence } from "./persistence.js"
 import { Seat } from "./seat.js"
@@ -30,9 +32,7 @@ import { Writes } from "./writes.js"
  * new object.
  */
 export class DistributedMap {
-  #events = new Emitter(
-    ...["set", "delete", "ready", "status", "peers", "change", "superseded", "persisted"],
-  )
+  #events = new Observers()
   /** @type {Deferred<DistributedMap>} */
   #ready = new Deferred()
   /** @type {string | null} */
@@ -43,6 +43,7 @@ export class DistributedMap {
   #left = Promise.resolve()
   #writes = new Writes()
   #replica
+  #writer
   #seat
   /** @type {Persistence | null} */
   #persistence = null
@@ -68,6 +69,12 @@ export class DistributedMap {
     this.connection = connection
     const clock = new HybridClock(scheduler.nowMs, newWriter(random))
     this.#replica = new Replica(clock, maxValueBytes, retentionMs)
+    this.#writer = new Writer(
+      this.#replica,
+      this.#writes,
+      (updates) => this.#wrote(updates),
+      () => this.#checkOpen(),
+    )
     let listener = this.#listener()
     if (store !== null) {
       const name = `distmap ${connection.relay} ${uri}`
@@ -86,7 +93,7 @@ export class DistributedMap {
   // -- reading ------------------------------------------------------------------------------------
 
   get size() {
-    return this.#replica.live
+    return this.#writer.size
   }
 
   /**
@@ -94,12 +101,13 @@ export class DistributedMap {
    * @returns {any} undefined if there is no value
    */
   get(key) {
-    return valueOf(this.#replica.entries.get(key))
+    const text = this.#writer.text(key)
+    return text === null ? undefined : decode(text)
   }
 
   /** @param {string} key */
   has(key) {
-    return (this.#replica.entries.get(key)?.value ?? null) !== null
+    return this.#writer.text(key) !== null
   }
 
   /**
@@ -125,17 +133,17 @@ export class DistributedMap {
 
   /** @returns {Generator<string, void>} */
   *keys() {
-    for (const [key] of this.#replica.items()) yield key
+    for (const [key] of this.#writer.items()) yield key
   }
 
   /** @returns {Generator<any, void>} */
   *values() {
-    for (const [, text] of this.#replica.items()) yield decode(text)
+    for (const [, text] of this.#writer.items()) yield decode(text)
   }
 
   /** @returns {Generator<[key: string, value: any], void>} */
   *entries() {
-    for (const [key, text] of this.#replica.items()) yield [key, decode(text)]
+    for (const [key, text] of this.#writer.items()) yield [key, decode(text)]
   }
 
   [Symbol.iterator]() {
@@ -163,8 +171,7 @@ export class DistributedMap {
    * @throws {MapClosed} the map is closed
    */
   set(key, value) {
-    this.#checkOpen()
-    return this.#write(this.#replica.set(key, value), undefined)
+    return this.#writer.set(key, value)
   }
 
   /**
@@ -176,21 +183,45 @@ export class DistributedMap {
    * @throws {MapClosed} the map is closed
    */
   delete(key) {
-    this.#checkOpen()
-    const update = this.#replica.delete(key)
-    return update === null ? Promise.resolve(false) : this.#write(update, true)
+    return this.#writer.delete(key)
   }
 
   /**
-   * @param {Update} update
-   * @param {unknown} result
+   * Sets many keys as one batch: see batch().
+   *
+   * @param {Iterable<[key: string, value: unknown]> | object} pairs a Map, an iterable of pairs, or
+   *   an object
+   * @returns {Promise<void>} as with batch()
+   * @throws {InvalidKey | InvalidValue | InvalidType} no map can hold one of them, or they are too
+   *   much for a batch; nothing is written then
+   * @throws {MapClosed} the map is closed
    */
-  #write(update, result) {
-    const taken = this.#writes.add(update, result)
-    this.#seat.wrote(update)
-    this.#persistence?.wrote(update.key)
-    if (this.#events.has("change")) this.#events.emit("change", changeOf(update, true))
-    return taken
+  update(pairs) {
+    return this.#writer.update(pairs)
+  }
+
+  /**
+   * Calls a function whose writes go together: in one message to the others, in one step into each
+   * copy. They are written when it returns; reading within it sees them. If it throws, nothing of it
+   * is written. A batch within a batch becomes a part of it.
+   *
+   * @param {() => void} write
+   * @returns {Promise<void>} fulfilled once the relay has taken all of it for the network, also after
+   *   a reconnect; rejected with MapClosed if the map is closed before that
+   * @throws {InvalidType} it is no function, or an async one
+   * @throws {MapClosed} the map is closed
+   */
+  batch(write) {
+    return this.#writer.batch(write)
+  }
+
+  /** @param {Update[]} updates */
+  #wrote(updates) {
+    for (const update of updates) {
+      this.#seat.wrote(update)
+      this.#persistence?.wrote(update.key)
+    }
+    this.#events.tellOwn(updates)
   }
 
   #checkOpen() {
@@ -228,6 +259,17 @@ export class DistributedMap {
    */
   observe(handler) {
     return this.#events.on("change", handler)
+  }
+
+  /**
+   * Adds a handler of all changes as lists: of what one message, or one batch of this peer, has
+   * changed. A single write of this peer is a list of one.
+   *
+   * @param {(changes: Change[]) => unknown} handler
+   * @returns {() => void} what takes it back
+   */
+  observeBatch(handler) {
+    return this.#events.on("changes", handler)
   }
 
   /**
@@ -300,7 +342,7 @@ export class DistributedMap {
   #listener() {
     return {
       updated: (updates) => {
-        if (this.#synced !== null) tellUpdates(this.#events, updates, this)
+        if (this.#synced !== null) this.#events.tellOthers(updates, this)
       },
       taken: (writes) => this.#writes.taken(writes),
       restamped: (updates) => this.#writes.restamped(updates),

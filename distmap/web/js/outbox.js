@@ -2,9 +2,13 @@
 //
 // A write stays here until the relay acknowledges the message that carried it, and is sent again
 // after a reconnect. While there is no connection only the last write of a key is kept.
+//
+// The writes of a batch have one stamp, and stand one after the other. They are never cut into two
+// messages, and share none with other writes.
 
 /** @import { Stamp } from "./clock.js" */
 /** @import { Entry, KeyedEntry } from "./entries.js" */
+import { compareStamps } from "./clock.js"
 import { encodeEntry } from "./entries.js"
 import { MESSAGE_CHARS } from "./frames.js"
 import { Queue } from "./queue.js"
@@ -161,9 +165,14 @@ export class Outbox {
     const entries = []
     const texts = []
     let size = 0
-    while (size < CHUNK_BYTES) {
-      const item = this.#queue.shift()
-      if (item === undefined) break
+    const isBatch = this.#beginsBatch()
+    for (let item = this.#queue.first; item !== undefined; item = this.#queue.first) {
+      if (isBatch) {
+        if (entries.length && !isOneBatch(item, entries[0])) break
+      } else if (size >= CHUNK_BYTES || this.#beginsBatch()) {
+        break
+      }
+      this.#queue.shift()
       const [key, entry] = item
       const text = encodeEntry(key, entry)
       entries.push(item)
@@ -175,6 +184,11 @@ export class Outbox {
     this.#sent.push({ number: this.#number, size, entries })
     this.#sentBytes += size
     return encodeEntries(texts)
+  }
+
+  #beginsBatch() {
+    const { first, second } = this.#queue
+    return first !== undefined && second !== undefined && isOneBatch(first, second)
   }
 
   /** A message that carries no writes of this peer was sent: the relay counts it too. */
@@ -204,6 +218,16 @@ export class Outbox {
     }
     return taken
   }
+}
+
+/**
+ * Whether two writes are of one batch.
+ *
+ * @param {KeyedEntry} one
+ * @param {KeyedEntry} other
+ */
+function isOneBatch([, one], [, other]) {
+  return compareStamps(one.stamp, other.stamp) === 0
 }
 
 /**

@@ -122,6 +122,7 @@ export class Peer {
     else if (name === "client" && typeof first === "string") this.#port.serve(first)
     else if (name === "time" && typeof first === "number" && typeof second === "number") {
       this.time.answered(first, second)
+      this.sendWrites() // what has a better stamp now
       this.release()
     }
     // Anything else is of a newer relay.

@@ -15,6 +15,11 @@ export class Queue {
     return this.#items[this.#start]
   }
 
+  /** @returns {T | undefined} what comes after the first */
+  get second() {
+    return this.#items[this.#start + 1]
+  }
+
   /** @param {T} item */
   push(item) {
     this.#items.push(item)

@@ -7,8 +7,10 @@
 
 /** @import { Stamp } from "./clock.js" */
 /** @import { Journal, Notes } from "./journal.js" */
+/** @import { Waiting } from "./outbox.js" */
 /** @import { Peer } from "./peer.js" */
 /** @import { Changed, Copy, Found, Table } from "./store.js" */
+import { compareStamps } from "./clock.js"
 import { RETENTION_STEPS } from "./lww.js"
 import * as records from "./records.js"
 
@@ -27,6 +29,8 @@ export class Saving {
   #journal
   /** @type {Map<string, Stamp>} of the writes in the saved outbox, as last read or saved here */
   #saved = new Map()
+  /** @type {Waiting[]} the writes of the saved outbox, while it is read */
+  #writes = []
   /** The time of the last touch, as last read or saved here. */
   #syncedMs = 0
   /** The part of journal.absences that the copy has been told of. */
@@ -58,8 +62,12 @@ export class Saving {
       for (const [key, record] of part) this.#restore(key, record, this.#syncedMs + this.#stepMs)
     }
     for await (const part of this.#parts("outbox")) {
-      for (const [key, record] of part) this.#adopt(key, record)
+      for (const [key, record] of part) this.#readWrite(key, record)
     }
+    // By stamp: in the order they were written, those of a batch together.
+    this.#writes.sort((one, other) => compareStamps(one.entry.stamp, other.entry.stamp))
+    for (const { key, entry, base } of this.#writes) this.#peer.adopt(key, entry, base)
+    this.#writes = []
   }
 
   /**
@@ -78,7 +86,7 @@ export class Saving {
    * @param {string} key
    * @param {string} record
    */
-  #adopt(key, record) {
+  #readWrite(key, record) {
     const write = records.decodeWrite(key, record, this.#peer.replica.maxValueBytes)
     if (write === undefined) {
       this.damaged++
@@ -86,7 +94,7 @@ export class Saving {
     }
     const { entry, base } = write
     this.#saved.set(key, entry.stamp)
-    this.#peer.adopt(key, entry, base)
+    this.#writes.push({ key, entry, base })
   }
 
   /**

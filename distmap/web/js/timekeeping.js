@@ -4,6 +4,7 @@
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
+import { Restamper, compareStamps } from "./clock.js"
 import { OffsetEstimator } from "./offset.js"
 
 /** If an acknowledgement names a time so far from the estimated one, the relay is asked. */
@@ -121,12 +122,15 @@ export class Timekeeper {
   }
 
   #holdAgain() {
+    // By stamp: in the order they were written, those of a batch together.
     const ahead = this.#replica.holdAgain()
+    ahead.sort(([, one], [, other]) => compareStamps(one.stamp, other.stamp))
+    const stamps = new Restamper(this.#replica.clock)
     /** @type {Update[]} */
     const gone = []
     for (const [key, entry] of ahead) {
       if (this.#isOwn(entry)) {
-        const update = this.#replica.rewrite(key, entry.value)
+        const update = this.#replica.rewrite(key, entry.value, stamps.anew(entry.stamp))
         this.#outbox.add(key, update.entry)
         this.#port.restamped([update])
       } else {

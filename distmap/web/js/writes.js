@@ -4,10 +4,16 @@
 /** @import { Update } from "./lww.js" */
 /** @import { Written } from "./outbox.js" */
 import { compareStamps } from "./clock.js"
-import { Deferred } from "./deferreds.js"
 import { Queue } from "./queue.js"
 
-/** @typedef {{ stamp: Stamp, taken: Deferred<any>, result: unknown }} Write */
+/**
+ * A promise, or what one stands behind.
+ *
+ * @typedef {object} Waiter
+ * @property {(result: any) => void} resolve the relay has the write
+ * @property {(error: Error) => void} reject the write will not be taken
+ */
+/** @typedef {{ stamp: Stamp, waiter: Waiter, result: unknown }} Write */
 
 /** By key, the promises, oldest first. */
 export class Writes {
@@ -18,15 +24,13 @@ export class Writes {
    * Adds a write.
    *
    * @param {Update} update
-   * @param {unknown} result of the promise
-   * @returns {Promise<any>} fulfilled once the relay has the write, or a later one of its key
+   * @param {Waiter} waiter is resolved once the relay has the write, or a later one of its key
+   * @param {unknown} [result] with this
    */
-  add({ key, entry: { stamp } }, result) {
-    const write = { stamp, taken: new Deferred(), result }
+  add({ key, entry: { stamp } }, waiter, result) {
     const waiting = this.#waiting.get(key) ?? new Queue()
-    waiting.push(write)
+    waiting.push({ stamp, waiter, result })
     this.#waiting.set(key, waiting)
-    return write.taken.promise
   }
 
   /**
@@ -41,7 +45,7 @@ export class Writes {
       for (let write = waiting.first; write; write = waiting.first) {
         if (compareStamps(write.stamp, stamp) > 0) break
         waiting.shift()
-        write.taken.resolve(write.result)
+        write.waiter.resolve(write.result)
       }
       if (waiting.length === 0) this.#waiting.delete(key)
     }
@@ -69,7 +73,7 @@ export class Writes {
     for (const each of keys) {
       const waiting = this.#waiting.get(each) ?? []
       this.#waiting.delete(each)
-      for (const { taken } of waiting) taken.reject(error)
+      for (const { waiter } of waiting) waiter.reject(error)
     }
   }
 }
