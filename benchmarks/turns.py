@@ -95,7 +95,8 @@ def outbox(watch: Watch, count: int) -> list[Turn]:
     mine, theirs = watch.network.open(), watch.network.open()
     watch.until(_is_ready(mine, theirs))
     watch.network.cut(mine.connection)
-    mine.update({f"key-{at}": "x" * 58 for at in range(count)})
+    for at in range(count):
+        mine[f"key-{at}"] = "x" * 58
     return watch.until(lambda: len(theirs) == count and not len(mine._seat.peer.outbox))
 
 

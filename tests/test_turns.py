@@ -32,16 +32,17 @@ class TurnsTest(NetworkTestCase):
         self.work: Counter[str] = Counter()
         for module in (sync_donor, outbox, peer):
             self.count(module, "encode_entry")
-        self.count(sync_donor, "decode_entry")
+        self.count(sync_donor, "decode_entries", size=lambda texts, _: len(texts))
         self.count(lww, "entry_hash")
         self.count(lww.Replica, "_place")
+        self.count(lww.Replica, "merge_many", size=lambda _, items: len(items))
 
-    def count(self, owner: object, name: str) -> None:
-        """Counts the calls of a function."""
+    def count(self, owner: object, name: str, size: Callable[..., int] = lambda *args: 1) -> None:
+        """Counts the calls of a function, or the entries that it is given."""
         call: Callable[..., Any] = getattr(owner, name)
 
         def counting(*args: Any) -> Any:
-            self.work[name] += 1
+            self.work[name] += size(*args)
             return call(*args)
 
         self.patch(owner, name, counting)
@@ -102,7 +103,8 @@ class TurnsTest(NetworkTestCase):
     def go_online(self, count: int) -> Counter[str]:
         mine, theirs = self.open_ready(2)
         self.network.cut(mine.connection)
-        mine.update({f"key-{at}": "x" * 58 for at in range(count)})
+        for at in range(count):
+            mine[f"key-{at}"] = "x" * 58
         turns = self.settle(lambda: len(theirs) == count)
         self.assertEqual(dict(mine), dict(theirs))
         return turns

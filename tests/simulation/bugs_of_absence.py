@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from distmap.absence import Absence
-from distmap.donors import Donors
 from distmap.lww import Replica
 from distmap.peer import Peer
 from distmap.sync_donor import Burials
@@ -95,15 +94,3 @@ def superseded_writes_offered() -> Replacements:
 def places_never_free_again() -> Replacements:
     """A newcomer that never finishes keeps its donor."""
     return {"donors.Donors.expire": nothing}
-
-
-@bug("hostile crowd")
-def one_connection_takes_all_places() -> Replacements:
-    """A connection with many newcomers is served before all others."""
-    choose = Donors._choose
-
-    def replacement(self: Any, donor: Any, member: Any) -> None:
-        choose(self, donor, member)
-        self._served.clear()
-
-    return {"donors.Donors._choose": replacement}
