@@ -24,12 +24,10 @@ class Donors(Generic[LinkT]):
 
     Args:
         now_ms: tells the time, in milliseconds.
-        tell: sends a member a message of the relay: its name, and more.
+        tell: sends a message of the relay; is called with the member, its name, and more.
     """
 
-    def __init__(
-        self, now_ms: Callable[[], float], tell: Callable[[Member[LinkT], str, str], None]
-    ) -> None:
+    def __init__(self, now_ms: Callable[[], float], tell: Callable[..., None]) -> None:
         self._now_ms = now_ms
         self._tell = tell
         # Since when each newcomer is served, the one that is served longest first.
@@ -47,7 +45,7 @@ class Donors(Generic[LinkT]):
         tried = member.failed | {member.id}
         if len(member.failed) >= MAX_FAILED_DONORS or channel.ready.keys() <= tried:
             self._make_ready(member)
-            self._tell(member, "alone", "")
+            self._tell(member, "alone")
             return
         if (channel.name, member.link) not in self._served:
             for donor in channel.free.values():

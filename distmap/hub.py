@@ -38,7 +38,7 @@ class Hub(Generic[LinkT]):
     def __init__(self, now_ms: Callable[[], float]) -> None:
         self.channels: dict[str, Channel[LinkT]] = {}
         self._now_ms = now_ms
-        self.donors: Donors[LinkT] = Donors(now_ms, self._tell_donor)
+        self.donors: Donors[LinkT] = Donors(now_ms, self._tell)
         self._last_id = 0
         self._dirty: dict[Channel[LinkT], None] = {}
         self._changed: dict[Channel[LinkT], None] = {}
@@ -136,9 +136,6 @@ class Hub(Generic[LinkT]):
     def tell_client(self, member: Member[LinkT], client: str) -> None:
         """Tells a member that another peer wants a stream to it."""
         self._tell(member, "client", client)
-
-    def _tell_donor(self, member: Member[LinkT], name: str, donor: str) -> None:
-        self._tell(member, name, *([donor] if donor else []))
 
     def _tell(self, member: Member[LinkT], name: str, *details: object) -> None:
         self._controls.append((member, _encode([name, *details])))

@@ -8,6 +8,7 @@ same entries are equal.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from sys import maxsize
 from typing import Final
 
 from distmap import values
@@ -264,8 +265,7 @@ class Replica:
     @property
     def tree(self) -> RangeTree:
         """The tree of sums, up to date."""
-        while not self.fold(1_000_000):
-            pass
+        self.fold(maxsize)
         return self._tree
 
     def digest(self) -> tuple[int, int]:

@@ -22,9 +22,8 @@ class Observers(Emitter):
 
     def tell_own(self, updates: list[Update]) -> None:
         """This peer wrote these, in one step."""
-        if self._handlers["changes"]:
-            self._tell_list(updates, local=True)
-        if self._handlers["change"]:
+        self._tell_list(updates, local=True)
+        if self.has("change"):
             for update in updates:
                 self.emit("change", change_of(update, local=True))
 

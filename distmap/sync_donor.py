@@ -127,8 +127,7 @@ class Donor:
         self.done = True
         replica = self._replica
         replica.adopt_floor(self._floor_ms)
-        if replica.known_ms is not None:  # it knows now what the newcomer knows
-            replica.known_ms = latest_known_ms(replica.known_ms, self._known_ms)
+        replica.known_ms = latest_known_ms(replica.known_ms, self._known_ms)
         held = held_texts(replica)
         updates, self.news = hold_all(replica, request.held)
         return [wire.encode(wire.Done(wire.raw_list(held)))], updates

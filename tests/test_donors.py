@@ -16,7 +16,7 @@ class DonorsTest(TestCase):
         self.told: list[tuple[str, str, str]] = []
         self.donors: Donors[str] = Donors(
             lambda: self.now_ms,
-            lambda member, name, donor: self.told.append((member.id, name, donor)),
+            lambda member, name, donor="": self.told.append((member.id, name, donor)),
         )
         self.channel: Channel[str] = Channel("/fruits")
 

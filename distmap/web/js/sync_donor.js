@@ -146,8 +146,7 @@ export class Donor {
     this.done = true
     const replica = this.#replica
     replica.adoptFloor(this.#floorMs)
-    // It knows now what the newcomer knows.
-    if (replica.knownMs !== null) replica.knownMs = latestKnownMs(replica.knownMs, this.#knownMs)
+    replica.knownMs = latestKnownMs(replica.knownMs, this.#knownMs)
     const held = heldTexts(replica)
     const [updates, news] = holdAll(replica, request.held)
     this.news = news
