@@ -6,45 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import reactor as global_reactor
-from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.trial.unittest import TestCase
-
-from distmap import DistributedMap, connect
-from distmap.relay import RelayService
-from tests.support.chromium import BrowserScript, chromium, node
+from distmap import DistributedMap
+from tests.support.chromium import BrowserScript, BrowserTestCase
 from tests.support.processes import fires, until
 
-reactor: Any = global_reactor
 
-
-class InChromium(TestCase):
-    """A relay in this process, so that a test can stop it, and a browser."""
-
-    timeout = 300
-
-    def setUp(self) -> None:
-        chromium()
-        node()
-        self.port = 0
-        self.start_relay()
-
-    def start_relay(self) -> None:
-        """Starts it, on the same port as before."""
-        endpoint = TCP4ServerEndpoint(reactor, self.port, interface="127.0.0.1")
-        self.service = service = RelayService(reactor, endpoint)
-        service.startService()
-        self.addCleanup(lambda: service.running and service.stopService())
-        port: Any = service.port
-        self.port = port.getHost().port
-        self.url = f"ws://127.0.0.1:{self.port}/"
-
-    def open(self, uri: str) -> DistributedMap:
-        """A map of Python on a connection of its own."""
-        connection = connect(reactor, self.url)
-        self.addCleanup(connection.close)
-        return DistributedMap(connection, uri)
-
+class InChromium(BrowserTestCase):
     async def until_ready(self, opened: DistributedMap) -> None:
         """Waits until a map has found the relay again."""
         await until(lambda: opened.status == "ready", what=lambda: opened.status)

@@ -16,12 +16,12 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from distmap import DistributedMap, connect
+from distmap import DistributedMap
 from distmap.page import TYPES, policy
 from distmap.relay import RelayOptions, RelayService
-from tests.support.chromium import BrowserScript, chromium, node
+from tests.support.chromium import BrowserScript, BrowserTestCase
 from tests.support.peers import ROOT
-from tests.support.processes import Process, fires, until
+from tests.support.processes import Process, until
 from tests.support.sockets import start_relay
 from tests.test_site import SiteTestCase
 
@@ -170,35 +170,11 @@ class Sources(TestCase):
             self.assertEqual(re.findall(r"(?:https?:)?//[a-z0-9-]+\.[a-z]+", text), [], path.name)
 
 
-class Live(TestCase):
-    """The page in Chromium, a relay in this process, and a peer that does what a script asks."""
-
-    timeout = 300
-
-    def setUp(self) -> None:
-        chromium()
-        node()
-        self.port = 0
-        self.start_relay()
-        self.url = f"ws://127.0.0.1:{self.port}/"
-
-    def start_relay(self) -> None:
-        endpoint = TCP4ServerEndpoint(reactor, self.port, interface="127.0.0.1")
-        self.service = service = RelayService(reactor, endpoint)
-        service.startService()
-        self.addCleanup(lambda: service.running and service.stopService())
-        port: Any = service.port
-        self.port = port.getHost().port
+class Live(BrowserTestCase):
+    """The page in Chromium, and a peer that does what a script asks."""
 
     def stop_relay(self) -> None:
         self.service.stopService()
-
-    async def open(self, uri: str) -> DistributedMap:
-        connection = connect(reactor, self.url)
-        self.addCleanup(connection.close)
-        shared = DistributedMap(connection, uri)
-        await fires(shared.ready())
-        return shared
 
     async def run_script(self, name: str, **deeds: Callable[..., Any]) -> None:
         """Runs a script to its end, and does what it asks for."""
@@ -217,7 +193,7 @@ class Live(TestCase):
         }
 
     async def test_controls(self) -> None:
-        fruits = await self.open("/fruits")
+        fruits = await self.open_ready("/fruits")
         fruits["apple"] = {"n": 3}
 
         def writer(key: str) -> str:
@@ -236,7 +212,7 @@ class Live(TestCase):
         self.assertEqual(fruits["text"], "it is red")
 
     async def test_hostile(self) -> None:
-        hostile = await self.open("/hostile")
+        hostile = await self.open_ready("/hostile")
         keys = [
             *("__proto__", "constructor", "toString", IMAGE, "\u202egnp.evil", "\x00\x1f", " "),
             *("x" * 1024, "</textarea></script><script>harmed = 1</script>", "javascript:alert(1)"),
@@ -263,7 +239,7 @@ class Live(TestCase):
         await self.run_script("browser_hostile.mjs", hostile=lambda: [keys, values], text=text)
 
     async def test_many(self) -> None:
-        many = await self.open("/many")
+        many = await self.open_ready("/many")
 
         def fill(count: int) -> None:
             for n in range(count):
@@ -278,7 +254,7 @@ class Live(TestCase):
         self.assertEqual(len(many), 10_100)
 
     async def test_phone(self) -> None:
-        fruits = await self.open("/fruits")
+        fruits = await self.open_ready("/fruits")
         fruits["apple"] = 3
         # And the relay is a part of somebody's site.
         root = Resource()
@@ -289,9 +265,9 @@ class Live(TestCase):
         await self.run_script("browser_phone.mjs", **self.deeds(fruits))
 
     async def test_examples(self) -> None:
-        fruits = await self.open("/fruits")
+        fruits = await self.open_ready("/fruits")
         fruits["apple"] = {"n": 3}
-        readings = await self.open("/readings")
+        readings = await self.open_ready("/readings")
 
         def feed() -> None:
             Process(self, str(Path(ROOT, "docs/examples/readings.py")), self.url)

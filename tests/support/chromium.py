@@ -12,10 +12,13 @@ from unittest import SkipTest
 import msgspec
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.trial.unittest import TestCase
 
+from distmap import DistributedMap, connect
+from distmap.relay import RelayService
 from tests.support.peers import ROOT, Program
-from tests.support.processes import until
+from tests.support.processes import fires, until
 
 JS = ROOT / "tests" / "js"
 WAIT_SECONDS = 120.0
@@ -40,6 +43,40 @@ def node() -> str:
     if not (JS / "node_modules" / "playwright-core").is_dir():
         raise SkipTest("needs the packages of tests/js: run `npm ci` there")
     return found
+
+
+class BrowserTestCase(TestCase):
+    """A relay in this process, so that a test can stop it, for peers of Python and a browser."""
+
+    timeout = 300
+
+    def setUp(self) -> None:
+        chromium()
+        node()
+        self.port = 0
+        self.start_relay()
+
+    def start_relay(self) -> None:
+        """Starts it, on the same port as before."""
+        endpoint = TCP4ServerEndpoint(reactor, self.port, interface="127.0.0.1")
+        self.service = service = RelayService(reactor, endpoint)
+        service.startService()
+        self.addCleanup(lambda: service.running and service.stopService())
+        port: Any = service.port
+        self.port = port.getHost().port
+        self.url = f"ws://127.0.0.1:{self.port}/"
+
+    def open(self, uri: str) -> DistributedMap:
+        """A map of Python on a connection of its own."""
+        connection = connect(reactor, self.url)
+        self.addCleanup(connection.close)
+        return DistributedMap(connection, uri)
+
+    async def open_ready(self, uri: str) -> DistributedMap:
+        """The same, once it is ready."""
+        opened = self.open(uri)
+        await fires(opened.ready())
+        return opened
 
 
 class BrowserScript(Program):
