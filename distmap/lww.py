@@ -7,7 +7,7 @@ same entries are equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from sys import maxsize
 from typing import Final
 
@@ -144,25 +144,29 @@ class Replica:
         self.clock.observe(entry.stamp)
         return self._place(key, entry, old)
 
-    def merge_many(self, items: Iterable[tuple[str, Entry]]) -> list[Update]:
+    def merge_many(self, items: Collection[tuple[str, Entry]]) -> list[Update]:
         """Takes many entries from who is trusted, each as :meth:`merge` does; values of unknown
-        keys, of which a newcomer gets many, by a shorter way.
+        keys, of which a newcomer gets many, together.
         """
-        entries, stale = self.entries, self._stale
+        entries = self.entries
         latest_ms = self.clock.latest_ms() + MAX_AHEAD_MS
-        updates: list[Update] = []
-        for key, entry in items:
-            stamp = entry.stamp
-            if key in entries or entry.value is None or stamp.ms > latest_ms:
+        fresh = {
+            key: entry
+            for key, entry in items
+            if key not in entries and entry.value is not None and entry.stamp.ms <= latest_ms
+        }
+        if fresh:
+            entries.update(fresh)
+            self._stale.update(fresh)
+            self.live += len(fresh)
+            self.clock.observe(max([entry.stamp for entry in fresh.values()]))
+        updates = [Update(key, entry, None) for key, entry in fresh.items()]
+        if len(fresh) < len(items):
+            others = ((key, entry) for key, entry in items if fresh.get(key) is not entry)
+            for key, entry in others:
                 update = self.merge(key, entry, trusted=True)
                 if update is not None:
                     updates.append(update)
-                continue
-            entries[key] = entry
-            stale.add(key)
-            updates.append(Update(key, entry, None))
-            self.live += 1
-            self.clock.observe(stamp)
         return updates
 
     def trusts(self, known_ms: int | None) -> bool:

@@ -7,13 +7,14 @@ donor. See :mod:`distmap.sync` for the conversation.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import TypeAlias
 
 from msgspec import Raw
 
 from distmap import sync_wire as wire
+from distmap.columns import ENTRY_BYTES, Columns, make_columns, read_columns
 from distmap.entries import Entry, decode_entries, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.lww import Replica, Update
@@ -63,6 +64,30 @@ def merge_all(
     found = list(decode_entries(texts, replica.max_value_bytes))
     items = [item for item in found if item is not None]
     replica.refused += len(found) - len(items)
+    return _merge(replica, items, trusted=trusted, cautious=cautious, burials=burials)
+
+
+def merge_columns(
+    replica: Replica, columns: Columns, *, trusted: bool, burials: Burials
+) -> list[Update]:
+    """Merges entries from another peer, as :func:`merge_all` does.
+
+    Raises:
+        RemoteProtocolError: the columns do not belong together.
+    """
+    entries, refused = read_columns(columns, replica.max_value_bytes)
+    replica.refused += refused
+    return _merge(replica, entries.items(), trusted=trusted, burials=burials)
+
+
+def _merge(
+    replica: Replica,
+    items: Collection[tuple[str, Entry]],
+    *,
+    trusted: bool,
+    cautious: bool = False,
+    burials: Burials | None,
+) -> list[Update]:
     if trusted:
         return replica.merge_many(items)
     updates = []
@@ -147,6 +172,7 @@ class Donor:
         replica = self._replica
         unmet = dict.fromkeys(request.hashes)
         texts: list[bytes] = []
+        fitting: dict[str, Entry] = {}
         size = 0
         last = -1
         after = None
@@ -158,12 +184,19 @@ class Donor:
                 after = digits_of(place)
                 break
             last = place
+            entry = replica.entries[key]
             if entry_hash in unmet:
                 del unmet[entry_hash]
+            elif request.columns and entry.value is not None and entry.extras is None:
+                fitting[key] = entry
+                size += ENTRY_BYTES + len(key) + len(entry.value)
             else:
-                texts.append(encode_entry(key, replica.entries[key]))
+                texts.append(encode_entry(key, entry))
                 size += len(texts[-1])
-        return wire.Entries(request.id, wire.raw_list(texts), after, list(unmet))
+        answer = wire.Entries(request.id, wire.raw_list(texts), after, list(unmet))
+        if fitting:
+            answer.columns = make_columns(fitting)
+        return answer
 
 
 def encode_hello(replica: Replica, *, blank: bool = False) -> bytes:

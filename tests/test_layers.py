@@ -14,7 +14,7 @@ CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "offset", "gossip", "tombstones"],
     ["values", "frames", "status", "texts"],
     ["entries", "states", "channel"],
-    ["ranges", "mux", "donors", "holding"],
+    ["ranges", "mux", "donors", "holding", "columns"],
     ["lww", "sync_wire", "switchboard", "hub"],
     ["sync_donor", "outbox", "router", "changes", "port"],
     ["absence"],
