@@ -7,8 +7,7 @@ is checked alone, as :func:`distmap.entries.check_entry` does it, and left out a
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -16,7 +15,7 @@ from msgspec import Meta, Raw
 
 from distmap import values
 from distmap.clock import Stamp
-from distmap.entries import PLAIN_VALUE, Entry, WireSet, check_entry, check_writer
+from distmap.entries import Entry, WireSet, check_entry, check_writer
 from distmap.errors import RemoteProtocolError
 
 ENTRY_BYTES: Final = 32
@@ -26,7 +25,7 @@ takes, and bounds how many small entries a chunk has.
 
 _Count = Annotated[int, Meta(ge=0, le=values.MAX_INTEGER)]
 
-_are_plain = re.compile(rb"\[(?:%b,)*+%b\]" % (PLAIN_VALUE, PLAIN_VALUE)).fullmatch
+_QUOTE: Final = ord('"')
 _texts = msgspec.json.Decoder(list[Raw])
 
 
@@ -52,20 +51,14 @@ class Columns(msgspec.Struct):
     writers: list[_Count]
 
 
-def fits(entry: Entry) -> bool:
-    """Whether columns can hold an entry."""
-    return entry.value is not None and entry.extras is None
-
-
-def make_columns(items: dict[str, Entry]) -> Columns:
-    """The columns of entries that all fit."""
-    entries = items.values()
+def make_columns(keys: list[str], entries: Sequence[Entry]) -> Columns:
+    """The columns of sets without extras, each of another key."""
     stamps = [entry.stamp for entry in entries]
     since_ms = min([stamp.ms for stamp in stamps], default=0)
     places: dict[str, int] = {}
     texts = b",".join([entry.value for entry in entries if entry.value is not None])
     return Columns(
-        keys=list(items),
+        keys=keys,
         values=Raw(b"[%b]" % texts),
         since_ms=since_ms,
         ms=[stamp.ms - since_ms for stamp in stamps],
@@ -91,15 +84,16 @@ def read_columns(columns: Columns, max_value_bytes: int) -> tuple[dict[str, Entr
         raise RemoteProtocolError(f"the values of columns are no array: {error}") from None
     if not len(keys) == len(texts) == len(stamps):
         raise RemoteProtocolError("columns of different lengths")
-    if len(set(keys)) < len(keys):
+    entries = dict(zip(keys, map(Entry, stamps, texts), strict=True))
+    if len(entries) < len(keys):
         raise RemoteProtocolError("a key comes twice in columns")
-    if _are_usual(columns, texts, max_value_bytes):
-        return dict(zip(keys, map(Entry, stamps, texts), strict=True)), 0
-    entries = {}
-    for key, text, stamp in zip(keys, texts, stamps, strict=True):
+    for at in _doubtful(columns, texts, max_value_bytes):
+        key, text, stamp = keys[at], texts[at], stamps[at]
         wire = WireSet(key, Raw(text), (stamp.ms, stamp.counter, stamp.writer))
-        with suppress(RemoteProtocolError):
+        try:
             entries[key] = check_entry(wire, max_value_bytes)[1]
+        except RemoteProtocolError:
+            del entries[key]
     return entries, len(keys) - len(entries)
 
 
@@ -117,13 +111,19 @@ def _read_stamps(columns: Columns) -> list[Stamp]:
     return list(map(Stamp, [since_ms + each for each in ms], counters, writers))
 
 
-def _are_usual(columns: Columns, texts: list[bytes], max_value_bytes: int) -> bool:
-    """Whether all keys are of ASCII, and all values canonical as they stand."""
-    keys = columns.keys
-    return (
+def _doubtful(columns: Columns, texts: list[bytes], max_value_bytes: int) -> Iterable[int]:
+    """Those to be checked alone; the others are keys of ASCII, and strings that are canonical as
+    they stand: of ASCII and without an escape.
+    """
+    keys, column = columns.keys, columns.values
+    usual = (
         "".join(keys).isascii()
         and "" not in keys
         and max(map(len, keys), default=0) <= values.MAX_KEY_BYTES
-        and max(map(len, texts), default=0) <= max_value_bytes
-        and _are_plain(columns.values) is not None
+        and len(column) <= max_value_bytes  # so is each of them
+        and bytes(column).isascii()
+        and b"\\" not in bytes(column)
     )
+    if not usual:
+        return range(len(keys))
+    return [at for at, text in enumerate(texts) if text[0] != _QUOTE]

@@ -148,25 +148,24 @@ class Replica:
         """Takes many entries from who is trusted, each as :meth:`merge` does; values of unknown
         keys, of which a newcomer gets many, together.
         """
-        entries = self.entries
+        known, fresh = self.entries, dict(items)
         latest_ms = self.clock.latest_ms() + MAX_AHEAD_MS
-        fresh = {
-            key: entry
-            for key, entry in items
-            if key not in entries and entry.value is not None and entry.stamp.ms <= latest_ms
-        }
+        for key in [
+            key
+            for key, entry in fresh.items()
+            if key in known or entry.value is None or entry.stamp.ms > latest_ms
+        ]:
+            del fresh[key]
         if fresh:
-            entries.update(fresh)
+            known.update(fresh)
             self._stale.update(fresh)
             self.live += len(fresh)
             self.clock.observe(max([entry.stamp for entry in fresh.values()]))
         updates = [Update(key, entry, None) for key, entry in fresh.items()]
         if len(fresh) < len(items):
-            others = ((key, entry) for key, entry in items if fresh.get(key) is not entry)
-            for key, entry in others:
-                update = self.merge(key, entry, trusted=True)
-                if update is not None:
-                    updates.append(update)
+            others = (item for item in items if fresh.get(item[0]) is not item[1])
+            merged = (self.merge(key, entry, trusted=True) for key, entry in others)
+            updates += filter(None, merged)
         return updates
 
     def trusts(self, known_ms: int | None) -> bool:

@@ -253,12 +253,10 @@ class Newcomer:
         trusted = self._hello is not None and self._replica.trusts(self._hello.known_ms)
         updates = merge_all(self._replica, answer.entries, trusted=trusted, burials=self._burials)
         if columns:
-            updates += merge_columns(
-                self._replica, columns, trusted=trusted, burials=self._burials
-            )
-        self.repaired += sum(update.entry.stamp.ms < self._fresh_ms for update in updates)
+            updates += merge_columns(self._replica, columns, trusted=trusted, burials=self._burials)
+        self.repaired += sum([update.entry.stamp.ms < self._fresh_ms for update in updates])
         # What the donor lacks is its to have, unless what it sent has just replaced that.
-        replaced = {update.key for update in updates}
+        replaced = {update.key for update in updates} if answer.missing else ()
         for entry_hash in answer.missing:
             place, key = own.pop(entry_hash, (0, ""))
             if key and key not in replaced and (after is None or place < position_of(after)):
