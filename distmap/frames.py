@@ -34,6 +34,8 @@ Frame: TypeAlias = tuple[str, str, Raw]
 
 NO_PAYLOAD: Final = Raw(b"")
 
+_LONG_BYTES: Final = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -100,6 +102,22 @@ def are_objects(data: bytes, count: int, prefix: bytes) -> bool:
 def change_prefix(data: bytes, old: bytes, new: bytes) -> bytes:
     """Puts data frames of one stream into another, by what :func:`data_prefix` tells of the two."""
     return data if old == new else (b"\n" + data).replace(b"\n" + old, b"\n" + new)[1:]
+
+
+def _is_cut_well(data: bytes, count: int) -> bool:
+    """Whether every newline in a text of so many frames stands behind one of them: one inside a
+    payload would cut the frame in two for whoever the payload is passed on to.
+    """
+    if len(data) < _LONG_BYTES * count:
+        # "]\\n[" is valid JSON nowhere else than between two frames.
+        return data.count(b"\n") == count and data.count(b"]\n[") == count - 1
+    # To look for a byte is much quicker than to count it, but for the first step.
+    end = -1
+    for _ in range(count - 1):
+        end = data.find(b"\n", end + 1)
+        if data[end - 1 : end + 2] != b"]\n[":
+            return False
+    return data.find(b"\n", end + 1) == len(data) - 1
 
 
 def decode_frame(line: bytes) -> Frame:
@@ -205,11 +223,7 @@ class FrameDecoder:
             except MALFORMED:
                 pass
             else:
-                # Every newline must stand between two frames: one inside a payload would cut
-                # the frame in two for whoever the payload is passed on to. "]\\n[" is valid JSON
-                # nowhere else than there.
-                count = len(frames)
-                if data.count(b"\n") == count and data.count(b"]\n[") == count - 1:
+                if _is_cut_well(data, len(frames)):
                     return frames, None
         return self._feed_lines(data)
 

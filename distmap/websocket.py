@@ -28,10 +28,11 @@ from distmap.errors import (
     PingTimeout,
     UpgradeRefused,
 )
-from distmap.texts import SENT_BYTES, cut_unmasked, make_masked
+from distmap.texts import SENT_BYTES, cut_unmasked, is_utf8, make_masked
 from distmap.writing import write_now
 
 UNSUPPORTED_DATA = 1003
+INVALID_TEXT = 1007
 HTTP_HEADER_BYTES = 16 * 1024
 """A server that says more before the WebSocket is open is none of ours."""
 
@@ -81,6 +82,7 @@ class WebSocketOptions:
             autoPingRestartOnAnyTraffic=True,
             tcpNoDelay=True,
             failByDrop=False,
+            utf8validateIncoming=False,  # onMessage() does, in a fraction of the time
         )
 
 
@@ -137,6 +139,8 @@ class BaseSocket:
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         if isBinary:
             self.close(UNSUPPORTED_DATA, "frames are text")
+        elif not is_utf8(payload):
+            self.close(INVALID_TEXT, "a message is not UTF-8")
         else:
             self._tell(self.handler.socket_received, payload)
 
