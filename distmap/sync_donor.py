@@ -7,7 +7,7 @@ donor. See :mod:`distmap.sync` for the conversation.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import TypeAlias
 
@@ -64,6 +64,8 @@ def merge_all(
     found = list(decode_entries(texts, replica.max_value_bytes))
     items = [item for item in found if item is not None]
     replica.refused += len(found) - len(items)
+    if trusted and len(together := dict(items)) == len(items):
+        return replica.merge_many(together)
     return _merge(replica, items, trusted=trusted, cautious=cautious, burials=burials)
 
 
@@ -77,25 +79,25 @@ def merge_columns(
     """
     entries, refused = read_columns(columns, replica.max_value_bytes)
     replica.refused += refused
-    return _merge(replica, entries.items(), trusted=trusted, burials=burials)
+    if trusted:
+        return replica.merge_many(entries)
+    return _merge(replica, entries.items(), trusted=False, burials=burials)
 
 
 def _merge(
     replica: Replica,
-    items: Collection[tuple[str, Entry]],
+    items: Iterable[tuple[str, Entry]],
     *,
     trusted: bool,
     cautious: bool = False,
     burials: Burials | None,
 ) -> list[Update]:
-    if trusted:
-        return replica.merge_many(items)
     updates = []
     for key, entry in items:
-        update = replica.merge(key, entry, cautious=cautious)
+        update = replica.merge(key, entry, trusted=trusted, cautious=cautious)
         if update is not None:
             updates.append(update)
-        elif burials is not None and replica.forbids(key, entry):
+        elif burials is not None and not trusted and replica.forbids(key, entry):
             burials.add(key, entry)
     return updates
 
