@@ -18,7 +18,7 @@ from distmap.clock import Stamp
 from distmap.entries import Entry, WireSet, check_entry, check_writer
 from distmap.errors import RemoteProtocolError
 
-ENTRY_BYTES: Final = 32
+ENTRY_BYTES: Final = 48
 """What is counted for each entry beside its key and its value. It is more than a stamp mostly
 takes, and bounds how many small entries a chunk has.
 """

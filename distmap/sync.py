@@ -31,7 +31,7 @@ from distmap.sync_donor import (
     hold_all,
     latest_known_ms,
     merge_all,
-    merge_columns,
+    merge_answer,
 )
 
 __all__ = ["Donor", "Newcomer", "merge_all"]
@@ -239,8 +239,7 @@ class Newcomer:
     ) -> list[Update]:
         if not isinstance(answer, wire.Entries):
             raise RemoteProtocolError("not the entries that were asked for")
-        columns, after = answer.columns, answer.next
-        count = len(answer.entries) + (len(columns.keys) if columns else 0)
+        after, count = answer.next, answer.count
         if after is not None:
             if after <= start or not count:
                 raise RemoteProtocolError("the donor does not get ahead")
@@ -251,9 +250,7 @@ class Newcomer:
         if self._budget < 0:
             raise RemoteProtocolError("many more entries than the donor said it has")
         trusted = self._hello is not None and self._replica.trusts(self._hello.known_ms)
-        updates = merge_all(self._replica, answer.entries, trusted=trusted, burials=self._burials)
-        if columns:
-            updates += merge_columns(self._replica, columns, trusted=trusted, burials=self._burials)
+        updates = merge_answer(self._replica, answer, trusted=trusted, burials=self._burials)
         self.repaired += sum([update.entry.stamp.ms < self._fresh_ms for update in updates])
         # What the donor lacks is its to have, unless what it sent has just replaced that.
         replaced = {update.key for update in updates} if answer.missing else ()

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from msgspec import Raw
 
 from distmap import sync_wire as wire
-from distmap.columns import ENTRY_BYTES, Columns, make_columns, read_columns
+from distmap.columns import ENTRY_BYTES, make_columns, read_columns
 from distmap.entries import Entry, decode_entries, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.lww import Replica, Update
@@ -69,19 +69,23 @@ def merge_all(
     return _merge(replica, items, trusted=trusted, cautious=cautious, burials=burials)
 
 
-def merge_columns(
-    replica: Replica, columns: Columns, *, trusted: bool, burials: Burials
+def merge_answer(
+    replica: Replica, answer: wire.Entries, *, trusted: bool, burials: Burials
 ) -> list[Update]:
-    """Merges entries from another peer, as :func:`merge_all` does.
+    """Merges what a donor answered; the arguments are those of :func:`merge_all`.
 
     Raises:
-        RemoteProtocolError: the columns do not belong together.
+        RemoteProtocolError: its columns do not belong together. Nothing is merged then.
     """
-    entries, refused = read_columns(columns, replica.max_value_bytes)
-    replica.refused += refused
-    if trusted:
-        return replica.merge_many(entries)
-    return _merge(replica, entries.items(), trusted=False, burials=burials)
+    updates = []
+    if answer.columns:
+        entries, refused = read_columns(answer.columns, replica.max_value_bytes)
+        replica.refused += refused
+        if trusted:
+            updates = replica.merge_many(entries)
+        else:
+            updates = _merge(replica, entries.items(), trusted=False, burials=burials)
+    return updates + merge_all(replica, answer.entries, trusted=trusted, burials=burials)
 
 
 def _merge(

@@ -100,7 +100,12 @@ class Entries(_Message, tag="entries"):
     entries: list[Raw]
     next: _Prefix | None = None
     missing: _Hashes = []
-    columns: Columns | UnsetType = UNSET
+    columns: Columns | UnsetType | None = UNSET
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return len(self.entries) + (len(self.columns.keys) if self.columns else 0)
 
 
 class Push(_Message, tag="push"):
