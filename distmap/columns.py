@@ -23,8 +23,13 @@ ENTRY_BYTES: Final = 48
 takes, and bounds how many small entries a chunk has.
 """
 
+MAX_SETS: Final = 4096
+"""In the columns of one message. A chunk has a third of that, but who sends need not keep to that."""
+
 _Count = Annotated[int, Meta(ge=0, le=values.MAX_INTEGER)]
 
+_Counts = Annotated[list[_Count], Meta(max_length=MAX_SETS)]
+_Texts = Annotated[list[str], Meta(max_length=MAX_SETS)]
 _QUOTE: Final = ord('"')
 _texts = msgspec.json.Decoder(list[Raw])
 
@@ -42,13 +47,13 @@ class Columns(msgspec.Struct):
         writers: of the stamps, as places in `names`.
     """
 
-    keys: list[str]
+    keys: _Texts
     values: Raw
     since_ms: _Count
-    ms: list[_Count]
-    counters: list[_Count]
-    names: list[str]
-    writers: list[_Count]
+    ms: _Counts
+    counters: _Counts
+    names: _Texts
+    writers: _Counts
 
 
 def make_columns(keys: list[str], entries: Sequence[Entry]) -> Columns:
@@ -115,14 +120,14 @@ def _doubtful(columns: Columns, texts: list[bytes], max_value_bytes: int) -> Ite
     """Those to be checked alone; the others are keys of ASCII, and strings that are canonical as
     they stand: of ASCII and without an escape.
     """
-    keys, column = columns.keys, columns.values
+    keys, column = columns.keys, bytes(columns.values)
     usual = (
         "".join(keys).isascii()
         and "" not in keys
         and max(map(len, keys), default=0) <= values.MAX_KEY_BYTES
-        and len(column) <= max_value_bytes  # so is each of them
-        and bytes(column).isascii()
-        and b"\\" not in bytes(column)
+        and max(map(len, texts), default=0) <= max_value_bytes
+        and column.isascii()
+        and b"\\" not in column
     )
     if not usual:
         return range(len(keys))

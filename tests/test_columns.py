@@ -12,9 +12,10 @@ from msgspec import Raw
 
 from distmap import values
 from distmap.clock import Stamp
-from distmap.columns import Columns, make_columns, read_columns
+from distmap.columns import ENTRY_BYTES, MAX_SETS, Columns, make_columns, read_columns
 from distmap.entries import Entry, decode_entries, decode_entry, encode_entry
 from distmap.errors import RemoteProtocolError
+from distmap.sync_wire import CHUNK_BYTES
 from tests.support.replicas import SETTINGS, json_values
 from tests.test_entries import any_entry, any_key
 from tests.vectors import make_vectors
@@ -76,6 +77,26 @@ class Vectors(TestCase):
             with self.assertRaises(RemoteProtocolError, msg=text):
                 read(text)
         self.assertEqual(RemoteProtocolError.code, VECTORS["refused_code"])
+
+
+class Limits(TestCase):
+    """How much one message can ask of who reads it."""
+
+    def test_sets(self) -> None:
+        for count in (MAX_SETS, MAX_SETS + 1):
+            text = made({f"k{n}": Entry(Stamp(n, 0, "w"), b"1") for n in range(count)})
+            if count == MAX_SETS:
+                self.assertEqual(len(read(text)[0]), count)
+            else:
+                self.assertRaises(RemoteProtocolError, read, text)
+
+    def test_names(self) -> None:
+        columns = make_columns(["a"], [Entry(Stamp(1, 0, "w"), b"1")])
+        columns.names *= MAX_SETS + 1
+        self.assertRaises(RemoteProtocolError, read, msgspec.json.encode(columns))
+
+    def test_a_chunk_has_fewer(self) -> None:
+        self.assertLess(CHUNK_BYTES // ENTRY_BYTES, MAX_SETS // 2)
 
 
 class Same(TestCase):

@@ -5,7 +5,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { HybridClock, MAX_AHEAD_MS, compareStamps } from "../../distmap/web/js/clock.js"
-import { encodeColumns, isColumns, readColumns } from "../../distmap/web/js/columns.js"
+import { MAX_SETS, encodeColumns, isColumns, readColumns } from "../../distmap/web/js/columns.js"
 import {
   decodeEntry,
   encodeEntry,
@@ -237,6 +237,12 @@ test("columns", () => {
       continue // the frame that it came in would be no frame
     }
     if (isColumns(wire)) refused(() => readColumns(wire, most), v.refused_code, text)
+  }
+  const keys = Array.from({ length: MAX_SETS }, (_, n) => `k${n}`)
+  const [, entry] = decodeEntry({ event: "set", key: "a", value: 1, stamp: [1, 0, "w"] })
+  for (const more of [[], ["more"]]) {
+    const many = encodeColumns([...keys, ...more].map((key) => [key, entry]))
+    assert.equal(isColumns(JSON.parse(many)), more.length === 0)
   }
 })
 

@@ -10,6 +10,8 @@ import { MAX_INTEGER, checkKey, encode } from "./values.js"
  * takes, and bounds how many small entries a chunk has.
  */
 export const ENTRY_BYTES = 48
+/** In the columns of one message. A chunk has a third of that, but who sends may not keep to it. */
+export const MAX_SETS = 4096
 
 /**
  * Sets without extras. All but `since_ms` and `names` have one item for each set.
@@ -34,7 +36,7 @@ export function isColumns(wire) {
   return (
     isObject(wire) &&
     isListOf(wire.keys, isString) &&
-    Array.isArray(wire.values) &&
+    isListOf(wire.values, () => true) &&
     isCount(wire.since_ms) &&
     isListOf(wire.ms, isCount) &&
     isListOf(wire.counters, isCount) &&
@@ -113,7 +115,7 @@ export function readColumns(columns, maxValueBytes) {
  * @param {(item: unknown) => boolean} check
  */
 function isListOf(value, check) {
-  return Array.isArray(value) && value.every((item) => check(item))
+  return Array.isArray(value) && value.length <= MAX_SETS && value.every((item) => check(item))
 }
 
 /** @param {unknown} value */
