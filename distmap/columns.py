@@ -24,7 +24,7 @@ takes, and bounds how many small entries a chunk has.
 """
 
 MAX_SETS: Final = 4096
-"""In the columns of one message. A chunk has a third of that, but who sends need not keep to that."""
+"""In the columns of one message. A chunk has a third of that, but who sends may not keep to it."""
 
 _Count = Annotated[int, Meta(ge=0, le=values.MAX_INTEGER)]
 
