@@ -177,7 +177,7 @@ class VersionsTest(NetworkTestCase):
         newcomer = self.network.open("/fruits")
         self.network.settle(1)
         # The donor says why, the newcomer hears it; then it has tried all, and is alone.
-        wanted = "the other side speaks version 2.0 of the sync protocol, this one 1.0"
+        wanted = "the other side speaks version 2.0 of the sync protocol, this one 1.1"
         self.assertEqual(refused, [wanted])
         self.assertIn(wanted, [event.get("reason") for event in self.warnings])
         self.assertEqual((newcomer.status, newcomer.synced), ("ready", "alone"))
@@ -199,7 +199,7 @@ class VersionsTest(NetworkTestCase):
         newcomer = self.network.open("/fruits")
         self.network.settle(1)
         self.assertEqual((newcomer.status, newcomer.synced), ("ready", "alone"))
-        wanted = "the other side speaks version 3.1 of the sync protocol, this one 1.0"
+        wanted = "the other side speaks version 3.1 of the sync protocol, this one 1.1"
         self.assertIn(wanted, [event.get("reason") for event in self.warnings])
 
     def test_another_minor_version_and_unknown_fields(self) -> None:
