@@ -111,7 +111,7 @@ class Activation(TestCase):
         await self.check([sys.executable])
 
     async def test_without_a_network(self) -> None:
-        """As PrivateNetwork= has it, where we may take it away: the socket is all that is needed."""
+        """As PrivateNetwork= has it, where we may take it away: the socket is enough."""
         apart = [shutil.which("unshare") or "false", "--net"]
         may = subprocess.run([*apart, "true"], check=False, capture_output=True).returncode == 0
         await self.check([*(apart if may else []), sys.executable])
