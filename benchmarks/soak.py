@@ -96,7 +96,7 @@ class Soak:
         tabs.ask("stop")
         for peer in self._peers:
             peer.ask("end")
-        empty = self._wait(lambda: tabs.ask("count")["tabs"] == 0 and self._connections() == 1)
+        empty = self._wait(lambda: tabs.ask("count")["tabs"] == 0 and self._connections() <= 1)
         members = tabs.ask("count")["members"]
         if self.counts["census lost"]:
             self.notes.append("the census was cut off, so the members were not counted")
@@ -175,6 +175,8 @@ class Soak:
     # -- the end ----------------------------------------------------------------------------------
 
     def _are_equal(self) -> bool:
+        if not self._peers:
+            return True
         for peer in self._peers:
             peer.ask("quiet")
 

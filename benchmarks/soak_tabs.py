@@ -235,6 +235,8 @@ class Crowd:
         self._connecting -= 1
         if tab.transport is not None:
             self._tabs.add(tab)
+        if self.over:
+            tab.leave_now()
 
     def _failed(self, failure: Failure) -> None:
         self._connecting -= 1
@@ -257,7 +259,7 @@ class Crowd:
     def do_count(self) -> dict[str, Any]:
         """How it goes."""
         return {
-            "tabs": len(self._tabs),
+            "tabs": len(self._tabs) + self._connecting,
             "members": sum(self.census.members.values()),
             "census lost": int(self.census.lost),
             **self.counts,
