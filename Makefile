@@ -1,5 +1,6 @@
 # make run     set-up and the relay with its web page, on http://localhost:8080/ (make run PORT=9000)
-# make test    set-up and everything that is checked: lint, types, pytest, trial, the lowest versions
+# make test    set-up and everything that is checked: lint, types, known holes in what is installed,
+#              pytest, trial, the lowest versions
 #              (make test JOBS=4: so many tests at a time, 2 if not told)
 # make simulate  whole networks on virtual time, with faults (make simulate SEEDS=10000)
 # make bench   speed and memory beside other systems, for docs/performance.md (BENCH=--quick: a look)
@@ -46,6 +47,7 @@ lint: $(VENV)/.test
 	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/ruff format --check $(SOURCES)
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m tests.support.audit
 
 format: $(VENV)/.test
 	$(VENV)/bin/ruff check --fix $(SOURCES)
