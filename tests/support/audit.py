@@ -57,7 +57,9 @@ def judge(out: str, err: str) -> Verdict:
     if holes:
         return Verdict(1, "\n".join(["packages with known holes:", *holes]))
     if packages and not known:
-        return Verdict(0, "NOT AUDITED: the service of advisories is not reached, or knows none of them")
+        return Verdict(
+            0, "NOT AUDITED: the service of advisories is not reached, or knows none of them"
+        )
     text = f"no known holes in {len(known)} packages"
     if len(known) < len(packages):
         left = [each["name"] for each in packages if "vulns" not in each]
