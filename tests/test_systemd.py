@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -167,7 +168,9 @@ class ReadOnly(TestCase):
         )
         self.addCleanup(process.kill)
         line = await process.line(lambda line: "listening on" in line)
-        peer = await raw_peer(self, int(line.rpartition(":")[2]))
+        found = re.search(r"listening on \S+?:([0-9]+)", line)
+        assert found is not None, line
+        peer = await raw_peer(self, int(found[1]))
         peer.open("x", "/no-such-route")
         await until(lambda: peer.got("x", "error"))
         process.signal(signal.SIGTERM)
