@@ -85,6 +85,7 @@ class RelayConnection:
         name: the peer's address.
 
     Attributes:
+        number: of those of its relay that were opened, the first is 1.
         paused: the socket's buffer is full.
     """
 
@@ -98,6 +99,7 @@ class RelayConnection:
         "_was_cut",
         "link",
         "name",
+        "number",
         "paused",
         "socket",
     )
@@ -105,6 +107,7 @@ class RelayConnection:
 
     def __init__(self, owner: Owner, socket: Socket, name: str) -> None:
         self.name = name
+        self.number = 0
         self.socket = socket
         self.link: Link | None = None
         self.paused = False

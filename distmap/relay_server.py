@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -73,6 +74,7 @@ class RelayServer:
         self._stopping = False
         self._grace_call: IDelayedCall | None = None
         self._returns_ms = return_times_ms(0)
+        self._numbers = count(1)
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -87,6 +89,7 @@ class RelayServer:
 
     def connection_opened(self, connection: RelayConnection) -> None:
         """Its opening handshake is done."""
+        connection.number = next(self._numbers)
         self.connections.add(connection)
         if self._stopping:
             connection.drain(SERVICE_RESTART, self._goodbye())
@@ -109,7 +112,8 @@ class RelayServer:
         else:
             self._flush()  # what is acknowledged has left before a writer hears of the end
             self._returns_ms = return_times_ms(len(self.connections))
-            for connection in list(self.connections):
+            # In the order that they came in, which is the same in each run of a simulation.
+            for connection in sorted(self.connections, key=lambda each: each.number):
                 connection.drain(SERVICE_RESTART, self._goodbye())
         if not self.connections:
             self._cancel_calls()
