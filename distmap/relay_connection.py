@@ -85,10 +85,12 @@ class RelayConnection:
         name: the peer's address.
 
     Attributes:
+        number: of those of its relay that were opened, the first is 1.
         paused: the socket's buffer is full.
     """
 
     __slots__ = (
+        "_goodbye",
         "_owner",
         "_queue",
         "_queued_bytes",
@@ -97,6 +99,7 @@ class RelayConnection:
         "_was_cut",
         "link",
         "name",
+        "number",
         "paused",
         "socket",
     )
@@ -104,6 +107,7 @@ class RelayConnection:
 
     def __init__(self, owner: Owner, socket: Socket, name: str) -> None:
         self.name = name
+        self.number = 0
         self.socket = socket
         self.link: Link | None = None
         self.paused = False
@@ -114,6 +118,15 @@ class RelayConnection:
         self._stall: IDelayedCall | None = None
         # Its streams were ended, and it has not taken the word of it.
         self._was_cut = False
+        # What the close frame says, once all that waits has left.
+        self._goodbye: tuple[int, str] | None = None
+
+    def drain(self, code: int, reason: str) -> None:
+        """Begins the closing handshake when the peer has taken what waits for it. What it sends
+        from now on is not taken, and so not acknowledged: it will offer that again.
+        """
+        self._goodbye = code, reason
+        self._leave_if_drained()
 
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake; from now on the peer is nobody's."""
@@ -133,7 +146,7 @@ class RelayConnection:
         self._owner.connection_opened(self)
 
     def socket_received(self, message: bytes) -> None:
-        if self.link is None:
+        if self.link is None or self._goodbye is not None:
             return
         failure = self._owner.core.receive(self.link, message)
         self._owner.schedule()
@@ -233,9 +246,14 @@ class RelayConnection:
             self._was_cut = False
         if not self.paused:
             self._congest(False)
+            self._leave_if_drained()
 
     def stopProducing(self) -> None:
         """The socket is going away; socket_closed() follows."""
+
+    def _leave_if_drained(self) -> None:
+        if self._goodbye is not None and not (self.paused or self._queue):
+            self.close(*self._goodbye)
 
     def _congest(self, congested: bool) -> None:
         if self.link is not None and self.link.congested != congested:

@@ -58,6 +58,11 @@ class ServerFactory(WebSocketServerFactory):
             options_of_all[name] = staticmethod(value) if callable(value) else value
         self._class: type[ServerSocket] = type("ServerSocket", (ServerSocket,), options_of_all)
 
+    def set_close_seconds(self, seconds: float) -> None:
+        """How long the sockets wait in a closing handshake that begins from now on."""
+        of_all: Any = self._class
+        of_all.closeHandshakeTimeout = seconds
+
     def buildProtocol(self, addr: IAddress | None) -> ServerSocket:
         socket = self._class()
         socket.factory = self

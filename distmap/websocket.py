@@ -28,6 +28,7 @@ from distmap.errors import (
     PingTimeout,
     UpgradeRefused,
 )
+from distmap.restart import retry_seconds
 from distmap.texts import SENT_BYTES, cut_unmasked, is_utf8, make_masked
 from distmap.writing import write_now
 
@@ -206,7 +207,9 @@ class BaseSocket:
             return PingTimeout("the other side did not answer a ping")
         if self._was_open:
             why = f": {reason}" if reason else ""
-            return ConnectionLost(f"the connection was closed with {code}{why}")
+            lost = ConnectionLost(f"the connection was closed with {code}{why}")
+            lost.retry_seconds = retry_seconds(code, reason)
+            return lost
         if self.wasOpenHandshakeTimeout:  # type: ignore[attr-defined]
             return HandshakeTimeout("the server did not finish the opening handshake in time")
         if self._refusal is not None:

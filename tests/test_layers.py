@@ -11,7 +11,7 @@ from unittest import TestCase
 
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
-    ["errors", "clock", "backoff", "offset", "gossip", "tombstones"],
+    ["errors", "clock", "backoff", "restart", "offset", "gossip", "tombstones"],
     ["values", "frames", "status", "texts"],
     ["entries", "states", "channel"],
     ["ranges", "mux", "donors", "holding", "columns"],
@@ -23,13 +23,13 @@ CORE: list[list[str]] = [
 ]
 ADAPTERS: list[list[str]] = [
     ["deferreds", "events", "writing"],
-    ["websocket", "session", "page"],
+    ["websocket", "session", "page", "relay_site"],
     ["streams", "relay_socket"],
     ["connection", "relay_connection", "site", "writes", "observers"],
     ["connector", "syncing", "relay_server", "batches"],
     ["syncs", "watching"],
     ["seat", "relay"],
-    ["map"],
+    ["map", "relay_process"],
     ["__init__"],
     ["testing", "tap", "cli"],
 ]

@@ -214,6 +214,14 @@ class Client(SocketTestCase):
         self.lose()
         text = "the connection was closed with 1012: the relay is going down"
         self.assertEqual(str(self.handler.problem), text)
+        self.assertIsNone(self.handler.problem.retry_seconds)
+
+    def test_the_relay_goes_and_says_when_to_come_back(self) -> None:
+        self.open()
+        reason = struct.pack("!H", 1012) + b"the relay is going down; retry_ms=1500"
+        self.socket.dataReceived(frame(reason, CLOSE, masked=False))
+        self.lose()
+        self.assertEqual(self.handler.problem.retry_seconds, 1.5)
 
     def test_the_relay_says_goodbye_and_does_not_go(self) -> None:
         self.open()
