@@ -10,10 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from autobahn.twisted.websocket import (
-    WebSocketClientFactory,
-    WebSocketClientProtocol,
-)
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.error import ConnectionLost as TransportLost
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
