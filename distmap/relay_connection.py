@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from distmap.counts import Traffic
 from distmap.errors import ConnectionProblem
 from distmap.frames import MESSAGE_BYTES
 from distmap.router import Link, Relay
@@ -60,6 +61,9 @@ class Owner(Protocol):
     def options(self) -> Options:
         """The bounds."""
 
+    def evicted(self, cause: str) -> None:
+        """A connection is dropped, or cut off from its streams."""
+
     def schedule(self) -> None:
         """Something waits for the end of the turn."""
 
@@ -86,6 +90,9 @@ class RelayConnection:
 
     Attributes:
         paused: the socket's buffer is full.
+        maps: how many it has opened.
+        opened_at: since when it is open, in seconds.
+        traffic: what it sent and got.
     """
 
     __slots__ = (
@@ -96,9 +103,12 @@ class RelayConnection:
         "_transport",
         "_was_cut",
         "link",
+        "maps",
         "name",
+        "opened_at",
         "paused",
         "socket",
+        "traffic",
     )
     _log = Logger()
 
@@ -107,6 +117,9 @@ class RelayConnection:
         self.socket = socket
         self.link: Link | None = None
         self.paused = False
+        self.maps = 0
+        self.opened_at = owner.reactor.seconds()
+        self.traffic = Traffic()
         self._owner = owner
         self._transport: Any = None  # while frames may be sent
         self._queue: deque[bytes] = _NO_QUEUE
@@ -114,6 +127,11 @@ class RelayConnection:
         self._stall: IDelayedCall | None = None
         # Its streams were ended, and it has not taken the word of it.
         self._was_cut = False
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits for the peer, and has not reached the socket's buffer."""
+        return self._queued_bytes
 
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake; from now on the peer is nobody's."""
@@ -130,13 +148,20 @@ class RelayConnection:
         transport.registerProducer(self, True)
         self.link = self._owner.core.connect(self.name)
         self.link.owner = self
+        self.opened_at = self._owner.reactor.seconds()
         self._owner.connection_opened(self)
+
+    def socket_read(self, size_bytes: int) -> None:
+        """So much was read from the socket, and what was whole in it was received."""
+        self.traffic.bytes_in += size_bytes
+        if self.link is not None:
+            self.traffic.frames_in = self.link.mux.frames_in
 
     def socket_received(self, message: bytes) -> None:
         if self.link is None:
             return
-        failure = self._owner.core.receive(self.link, message)
         self._owner.schedule()
+        failure = self._owner.core.receive(self.link, message)
         if failure is not None:
             self.close(PROTOCOL_ERROR, str(failure))
 
@@ -148,6 +173,7 @@ class RelayConnection:
         self._queued_bytes = 0
         link, self.link = self.link, None
         if link is not None:
+            self.traffic.frames_in = link.mux.frames_in
             self._owner.core.disconnect(link)
             self._owner.schedule()
 
@@ -166,6 +192,7 @@ class RelayConnection:
         for frame in frames:
             if self._transport is None:
                 return
+            self.traffic.bytes_out += len(frame)
             if self.paused or self._queue:
                 self._enqueue(frame)
             else:
@@ -177,23 +204,25 @@ class RelayConnection:
         self._queue.append(frame)
         self._queued_bytes += len(frame)
         if self._queued_bytes > self._owner.options.queue_bytes:
-            self._cut()
+            self._cut("queue")
         else:
             self._start_stall()
 
-    def _cut(self) -> None:
+    def _cut(self, cause: str) -> None:
         self._stop_stall()
         link = self.link
         if link is None:
             return
         if self._was_cut or not link.mux.streams or any(map(_ends_stream, self._queue)):
             self._log.info("{name} slow: dropped", name=self.name)
+            self._owner.evicted("drop")
             self.socket_closing()
             self.socket.abort()
             return
         self._was_cut = True
         self._queue.clear()
         self._queued_bytes = 0
+        self._owner.evicted(cause)
         self._owner.core.cut(link)
         self._owner.schedule()
 
@@ -205,7 +234,7 @@ class RelayConnection:
 
     def _stalled(self) -> None:
         self._stall = None
-        self._cut()
+        self._cut("stall")
 
     def _stop_stall(self) -> None:
         if self._stall is not None:

@@ -9,8 +9,9 @@ from typing import Any, Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from distmap.counts import Counts
 from distmap.deferreds import Awaitable, Waiters, fired
-from distmap.errors import ConnectionProblem
+from distmap.errors import ConnectionProblem, PingTimeout
 from distmap.frames import DEFAULT_LIMITS, Limits
 from distmap.relay_connection import RelayConnection, Socket
 from distmap.router import Link, Relay
@@ -55,6 +56,10 @@ class RelayServer:
         prepare: makes of some frames the message that is written to a transport; once for all
             connections that get the same.
         options: see :class:`RelayOptions`.
+
+    Attributes:
+        connections: those that are open.
+        counts: what has happened.
     """
 
     _log = Logger()
@@ -66,8 +71,10 @@ class RelayServer:
         self.options = options
         self.core = Relay(lambda: reactor.seconds() * 1000, self._observe, options.limits)
         self.connections: set[RelayConnection] = set()
+        self.counts = Counts()
         self._prepare = prepare
         self._flush_call: IDelayedCall | None = None
+        self._turn_began: float | None = None
         self._membership_call: IDelayedCall | None = None
         self._donors_call: IDelayedCall | None = None
         self._empty = Waiters()
@@ -87,15 +94,26 @@ class RelayServer:
     def connection_opened(self, connection: RelayConnection) -> None:
         """Its opening handshake is done."""
         self.connections.add(connection)
+        self.counts.connections += 1
         if self._stopping:
             connection.close(SERVICE_RESTART, GOING_DOWN)
 
     def connection_closed(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
         """It is gone."""
-        self.connections.discard(connection)
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self.counts.gone.add(connection.traffic)
+            if isinstance(problem, PingTimeout):
+                self.evicted("ping")
+        else:
+            self.counts.handshake_failures.add(problem.code)
         self._log.debug("{name}: {problem}", name=connection.name, problem=problem)
         if not self.connections:
             self._empty.fire(None)
+
+    def evicted(self, cause: str) -> None:
+        """A connection is dropped, or cut off from its streams."""
+        self.counts.evictions.add(cause)
 
     def stop(self) -> Awaitable[None]:
         """Tells the peers (close code 1012); fires when all are gone, or the grace is over and
@@ -137,6 +155,7 @@ class RelayServer:
     def schedule(self) -> None:
         """Sends what gathers in this turn of the reactor at its end."""
         if self._flush_call is None:
+            self._turn_began = self.reactor.seconds()
             self._flush_call = self.reactor.callLater(0, self._flush)
 
     def _flush(self) -> None:
@@ -144,6 +163,9 @@ class RelayServer:
             self._flush_call.cancel()
         self._flush_call = None
         self._send(self.core.flush())
+        if self._turn_began is not None:
+            self.counts.turns.add(max(0.0, self.reactor.seconds() - self._turn_began))
+            self._turn_began = None
         if self.core.hub.membership_waits and self._membership_call is None:
             self._membership_call = self.reactor.callLater(MEMBERSHIP_SECONDS, self._tell)
         if self.core.hub.donors.busy == (self._donors_call is not None):
@@ -167,19 +189,26 @@ class RelayServer:
         messages: dict[Link, list[bytes]] = {}
         for text, links in outgoing:
             message = self._prepare(text)
+            count = text.count(b"\n")
             for link in links:
                 messages.setdefault(link, []).append(message)
+                link.owner.traffic.frames_out += count
         for link, frames in messages.items():
             link.owner.write(frames)
 
     # -- the log ----------------------------------------------------------------------------------
 
     def _observe(self, event: str, link: Link, details: dict[str, Any]) -> None:
+        self.counts.observe(event, details)
         if event in ("opened", "closed"):
+            if event == "opened" and details["route"].endswith("/channel"):
+                link.owner.maps += 1
             if self.options.log_streams:
                 self._log.info("{name} {event} {route}", name=link.name, event=event, **details)
         elif event == "unknown":
             self._log.debug("{name}: {what} for no stream", name=link.name, what=details["event"])
         else:
+            if event == "failed":
+                self.evicted(details["error"].code)
             text = ", ".join(f"{key} {value}" for key, value in details.items())
             self._log.info("{name} {event}: {text}", name=link.name, event=event, text=text)

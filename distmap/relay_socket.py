@@ -17,12 +17,19 @@ class ServerHandler(Handler, Protocol):
     paused: bool
     """The peer does not take what was sent to it."""
 
+    def socket_read(self, size_bytes: int) -> None:
+        """So much was read, and all that came whole in it was told."""
+
 
 class ServerSocket(BaseSocket, WebSocketServerProtocol):  # type: ignore[misc]
     """The relay's end."""
 
     handler: ServerHandler
     _cut_texts = staticmethod(cut_masked)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._dataReceived(data)  # without Autobahn's log
+        self._tell(self.handler.socket_read, len(data))
 
     def onOpen(self) -> None:
         # What was said in the handshake; for as long as the connection lives.

@@ -11,7 +11,7 @@ from unittest import TestCase
 
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
-    ["errors", "clock", "backoff", "offset", "gossip", "tombstones"],
+    ["errors", "clock", "backoff", "offset", "gossip", "tombstones", "counts"],
     ["values", "frames", "status", "texts"],
     ["entries", "states", "channel"],
     ["ranges", "mux", "donors", "holding"],

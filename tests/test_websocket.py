@@ -34,6 +34,7 @@ class Handler:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.paused = False
+        self.read_bytes = 0
         self.raises: Exception | None = None
 
     def socket_opened(self) -> None:
@@ -43,6 +44,9 @@ class Handler:
         self.told.append(message)
         if self.raises is not None:
             raise self.raises
+
+    def socket_read(self, size_bytes: int) -> None:
+        self.read_bytes += size_bytes
 
     def socket_closing(self) -> None:
         self.told.append("closing")
