@@ -15,7 +15,7 @@ from twisted.web.server import Site
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
 from distmap.relay_socket import ServerFactory, ServerSocket
-from distmap.site import RelayResource
+from distmap.site import RelayResource, host_of
 
 __all__ = ["CannotListen", "RelayOptions", "RelayService"]
 
@@ -116,7 +116,7 @@ class RelayService(Service):
         self._log.info("listening on {host}", host=_name(port.getHost()))
 
     def _accept(self, socket: ServerSocket, address: IAddress) -> RelayConnection:
-        return self.server.accept(socket, _name(address))
+        return self.server.accept(socket, _name(address), host_of(address))
 
 
 def _name(address: Any) -> str:

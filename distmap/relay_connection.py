@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from distmap.counts import Traffic
-from distmap.errors import ConnectionProblem
+from distmap.errors import ConnectionProblem, LimitExceeded
 from distmap.frames import MESSAGE_BYTES
-from distmap.router import Link, Relay
+from distmap.relay_intake import Intake
+from distmap.relay_port import Owner, Socket
+from distmap.router import Link
 from distmap.writing import write_now
 
 PROTOCOL_ERROR: Final = 1002
+
+CAUSES: Final = {
+    PROTOCOL_ERROR: "protocol",
+    1003: "binary",
+    1007: "encoding",
+    1008: "policy",
+    1009: "message-bytes",
+    1012: "restart",
+}
+"""What the codes of the close frames that the relay sends are called in its counts."""
 
 # A frame that ends a stream, in a message behind a WebSocket header of 10 bytes at most.
 _ENDS = re.compile(rb'(?:\A.{0,10}?|\n)\["(?:[^"\\]|\\.)*","(?:end|close|error)"', re.DOTALL)
@@ -24,54 +37,6 @@ _ENDS_PERHAPS: Final = (b'","end"', b'","close"', b'","error"')  # much faster t
 
 _NO_QUEUE: Final[deque[bytes]] = deque(maxlen=0)
 """For all that queue nothing: an empty deque of its own would be 760 bytes for each connection."""
-
-
-class Socket(Protocol):
-    """What a connection needs of its socket."""
-
-    transport: Any
-    """Has write(), registerProducer() and unregisterProducer()."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Begins the closing handshake."""
-
-    def abort(self) -> None:
-        """Drops the connection."""
-
-
-class Options(Protocol):
-    """How long the queue of a connection may get."""
-
-    @property
-    def queue_bytes(self) -> int:
-        """What may queue."""
-
-    @property
-    def stall_seconds(self) -> float:
-        """How long the queue may stand still."""
-
-
-class Owner(Protocol):
-    """What a connection needs of its relay."""
-
-    reactor: IReactorTime
-    core: Relay
-
-    @property
-    def options(self) -> Options:
-        """The bounds."""
-
-    def evicted(self, cause: str) -> None:
-        """A connection is dropped, or cut off from its streams."""
-
-    def schedule(self) -> None:
-        """Something waits for the end of the turn."""
-
-    def connection_opened(self, connection: RelayConnection) -> None:
-        """The opening handshake is done."""
-
-    def connection_closed(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
-        """The socket is closed."""
 
 
 @implementer(IPushProducer)
@@ -87,21 +52,26 @@ class RelayConnection:
         owner: the relay.
         socket: the WebSocket.
         name: the peer's address.
+        host: that without the port; None if it has none.
 
     Attributes:
         paused: the socket's buffer is full.
+        cause: why the relay ended it; empty if it did not.
         maps: how many it has opened.
         opened_at: since when it is open, in seconds.
         traffic: what it sent and got.
     """
 
     __slots__ = (
+        "_intake",
         "_owner",
         "_queue",
         "_queued_bytes",
         "_stall",
         "_transport",
         "_was_cut",
+        "cause",
+        "host",
         "link",
         "maps",
         "name",
@@ -112,15 +82,18 @@ class RelayConnection:
     )
     _log = Logger()
 
-    def __init__(self, owner: Owner, socket: Socket, name: str) -> None:
+    def __init__(self, owner: Owner, socket: Socket, name: str, host: str | None = None) -> None:
         self.name = name
+        self.host = host
         self.socket = socket
         self.link: Link | None = None
         self.paused = False
+        self.cause = ""
         self.maps = 0
         self.opened_at = owner.reactor.seconds()
         self.traffic = Traffic()
         self._owner = owner
+        self._intake: Intake | None = None
         self._transport: Any = None  # while frames may be sent
         self._queue: deque[bytes] = _NO_QUEUE
         self._queued_bytes = 0
@@ -133,8 +106,15 @@ class RelayConnection:
         """What waits for the peer, and has not reached the socket's buffer."""
         return self._queued_bytes
 
-    def close(self, code: int, reason: str) -> None:
-        """Begins the closing handshake; from now on the peer is nobody's."""
+    def close(self, code: int, reason: str, cause: str = "") -> None:
+        """Begins the closing handshake; from now on the peer is nobody's.
+
+        Args:
+            code: of the close frame.
+            reason: its text, for people.
+            cause: a short name, for the counts and the log; that of the code if empty.
+        """
+        self._evict(cause or CAUSES.get(code, f"code-{code}"))
         self.socket.close(code, reason)
         self.socket_closing()
 
@@ -149,13 +129,30 @@ class RelayConnection:
         self.link = self._owner.core.connect(self.name)
         self.link.owner = self
         self.opened_at = self._owner.reactor.seconds()
+        self._intake = Intake(
+            self._owner.reactor,
+            self._owner.options.rates,
+            transport,
+            partial(self._owner.observe_connection, "paused", self),
+        )
         self._owner.connection_opened(self)
 
-    def socket_read(self, size_bytes: int) -> None:
-        """So much was read from the socket, and what was whole in it was received."""
-        self.traffic.bytes_in += size_bytes
-        if self.link is not None:
-            self.traffic.frames_in = self.link.mux.frames_in
+    def socket_read(self, size_bytes: int, slow_frames: int) -> None:
+        """So much was read, and all that came whole in it was received; see :class:`Intake`."""
+        traffic, intake, link = self.traffic, self._intake, self.link
+        traffic.bytes_in += size_bytes
+        if link is not None and intake is not None:
+            traffic.frames_in = link.mux.frames_in
+            intake.read(size_bytes, traffic.frames_in, link.mux.openings, slow_frames)
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is read from it for a while."""
+        return self._intake is not None and self._intake.rests
+
+    def socket_ends(self, code: int) -> None:
+        """This side begins the closing handshake, perhaps because of what the peer did."""
+        self._evict(CAUSES.get(code, f"code-{code}"))
 
     def socket_received(self, message: bytes) -> None:
         if self.link is None:
@@ -163,11 +160,14 @@ class RelayConnection:
         self._owner.schedule()
         failure = self._owner.core.receive(self.link, message)
         if failure is not None:
-            self.close(PROTOCOL_ERROR, str(failure))
+            cause = "frame-bytes" if isinstance(failure, LimitExceeded) else "protocol"
+            self.close(PROTOCOL_ERROR, str(failure), cause)
 
     def socket_closing(self) -> None:
         """Either side began the closing handshake: no frame may be sent any more."""
         self._transport = None
+        if self._intake is not None:
+            self._intake.go_on()  # what the peer says to the close has to be heard
         self._stop_stall()
         self._queue.clear()
         self._queued_bytes = 0
@@ -208,6 +208,12 @@ class RelayConnection:
         else:
             self._start_stall()
 
+    def _evict(self, cause: str) -> None:
+        """The relay ends this connection; told once."""
+        if not self.cause:
+            self.cause = cause
+            self._owner.observe_connection("evicted", self, cause)
+
     def _cut(self, cause: str) -> None:
         self._stop_stall()
         link = self.link
@@ -215,14 +221,14 @@ class RelayConnection:
             return
         if self._was_cut or not link.mux.streams or any(map(_ends_stream, self._queue)):
             self._log.info("{name} slow: dropped", name=self.name)
-            self._owner.evicted("drop")
+            self._evict("drop")
             self.socket_closing()
             self.socket.abort()
             return
         self._was_cut = True
         self._queue.clear()
         self._queued_bytes = 0
-        self._owner.evicted(cause)
+        self._owner.observe_connection("evicted", self, cause)
         self._owner.core.cut(link)
         self._owner.schedule()
 

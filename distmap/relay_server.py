@@ -9,12 +9,15 @@ from typing import Any, Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from distmap.admission import Admission, Refusal
 from distmap.counts import Counts
 from distmap.deferreds import Awaitable, Waiters, fired
 from distmap.errors import ConnectionProblem, PingTimeout
 from distmap.frames import DEFAULT_LIMITS, Limits
-from distmap.relay_connection import RelayConnection, Socket
+from distmap.relay_connection import RelayConnection
+from distmap.relay_port import Socket
 from distmap.router import Link, Relay
+from distmap.throttle import Rates
 from distmap.websocket import WebSocketOptions
 
 SERVICE_RESTART: Final = 1012
@@ -32,8 +35,12 @@ class RelayOptions:
     Attributes:
         log_streams: log each stream that is opened and closed, with its route.
         page: serve the live page and its examples; the browser client is served in any case.
+        connections: how many there may be; 0 for no limit.
+        connections_per_address: of one address, or of 64 bits of an IPv6 address; 0 for no limit.
+            Those of this machine count for nothing, since a proxy may stand there.
         queue_bytes: what may queue for one connection that does not read.
         stall_seconds: how long a queue may stand still.
+        rates: what one connection may send in a second.
         grace_seconds: how long a stop waits for the peers to go.
         limits: of the frames and streams taken from each connection.
         websocket: of the sockets.
@@ -41,8 +48,11 @@ class RelayOptions:
 
     log_streams: bool = False
     page: bool = True
+    connections: int = 10_000
+    connections_per_address: int = 256
     queue_bytes: int = 8 * 1024 * 1024
     stall_seconds: float = 10
+    rates: Rates = field(default_factory=Rates)
     grace_seconds: float = 2
     limits: Limits = DEFAULT_LIMITS
     websocket: WebSocketOptions = field(default_factory=WebSocketOptions)
@@ -60,6 +70,7 @@ class RelayServer:
     Attributes:
         connections: those that are open.
         counts: what has happened.
+        admission: who is connected, from where.
     """
 
     _log = Logger()
@@ -72,6 +83,7 @@ class RelayServer:
         self.core = Relay(lambda: reactor.seconds() * 1000, self._observe, options.limits)
         self.connections: set[RelayConnection] = set()
         self.counts = Counts()
+        self.admission = Admission(options.connections, options.connections_per_address)
         self._prepare = prepare
         self._flush_call: IDelayedCall | None = None
         self._turn_began: float | None = None
@@ -82,14 +94,28 @@ class RelayServer:
 
     # -- connections ------------------------------------------------------------------------------
 
-    def accept(self, socket: Socket, name: str) -> RelayConnection:
-        """Takes a new socket.
+    def refusal(self, host: str | None) -> Refusal | None:
+        """Why a peer from an address may not connect; None if it may. A refusal is counted.
+
+        Args:
+            host: the address; None if it has none.
+        """
+        refusal = self.admission.refusal(host)
+        if refusal is not None:
+            self.counts.observe("refused", {"code": refusal.code})
+            self._log.debug("{host} refused: {text}", host=host, text=refusal.text)
+        return refusal
+
+    def accept(self, socket: Socket, name: str, host: str | None = None) -> RelayConnection:
+        """Takes a new socket; its opening handshake has begun.
 
         Args:
             socket: whose handler the connection will be.
             name: the peer's address, for the log.
+            host: the address alone, which counts; None if it has none.
         """
-        return RelayConnection(self, socket, name)
+        self.admission.enter(host)
+        return RelayConnection(self, socket, name, host)
 
     def connection_opened(self, connection: RelayConnection) -> None:
         """Its opening handshake is done."""
@@ -99,21 +125,24 @@ class RelayServer:
             connection.close(SERVICE_RESTART, GOING_DOWN)
 
     def connection_closed(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
-        """It is gone."""
+        """It is gone, or never was open."""
+        self.admission.leave(connection.host)
         if connection in self.connections:
             self.connections.discard(connection)
             self.counts.gone.add(connection.traffic)
             if isinstance(problem, PingTimeout):
-                self.evicted("ping")
+                self.observe_connection("evicted", connection, "ping")
         else:
             self.counts.handshake_failures.add(problem.code)
         self._log.debug("{name}: {problem}", name=connection.name, problem=problem)
         if not self.connections:
             self._empty.fire(None)
 
-    def evicted(self, cause: str) -> None:
-        """A connection is dropped, or cut off from its streams."""
-        self.counts.evictions.add(cause)
+    def observe_connection(self, event: str, connection: RelayConnection, cause: str) -> None:
+        """A connection is ``evicted``: ended, or cut off from its streams; or ``paused``: it sends
+        too much, and is not read for a while.
+        """
+        self.counts.observe(event, {"code": cause})
 
     def stop(self) -> Awaitable[None]:
         """Tells the peers (close code 1012); fires when all are gone, or the grace is over and
@@ -208,7 +237,5 @@ class RelayServer:
         elif event == "unknown":
             self._log.debug("{name}: {what} for no stream", name=link.name, what=details["event"])
         else:
-            if event == "failed":
-                self.evicted(details["error"].code)
             text = ", ".join(f"{key} {value}" for key, value in details.items())
             self._log.info("{name} {event}: {text}", name=link.name, event=event, text=text)

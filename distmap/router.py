@@ -19,7 +19,6 @@ from distmap.mux import MuxDemux
 from distmap.states import Kind, MuxEvent, MuxStream, State
 from distmap.switchboard import End, Listener, Switchboard
 
-MAX_URI_BYTES: Final = 1024
 PREFIX_BYTES: Final = 1024
 """More than stands around a payload in any frame. A payload gets other prefixes on its way out, and
 no frame may be too long for those that it goes to.
@@ -170,8 +169,8 @@ class Relay:
         try:
             if not isinstance(route, str):
                 raise StreamError("a stream's meta is a route, or an object with one", "protocol")
-            if len(route.encode()) > MAX_URI_BYTES:
-                raise StreamError(f"a route is {MAX_URI_BYTES} bytes at most", "limit")
+            if len(route.encode()) > self._limits.route_bytes:
+                raise StreamError(f"a route is {self._limits.route_bytes} bytes at most", "limit")
             self._open_route(link, stream, route)
         except StreamError as error:
             self._observe("refused", link, {"route": route, "code": error.code})
@@ -200,6 +199,8 @@ class Relay:
             raise StreamError("no such route", "unknown-route")
 
     def _join(self, link: Link, stream: MuxStream, uri: str) -> None:
+        if len(link.members) >= self._limits.maps:
+            raise StreamError(f"more than {self._limits.maps} maps on one connection", "limit")
         plain = isinstance(stream.meta, str)
         if not plain:
             _check_version(stream.meta.get("version"))

@@ -60,6 +60,11 @@ class WebSocketOptions:
         close_seconds: for the closing handshake.
         ping_seconds: between a sign of life and the next ping.
         pong_seconds: for the answer to a ping.
+        message_fragments: the frames that one message may be in (at the relay's end).
+        message_seconds: within which a message that has begun must have come (likewise). One that
+            comes right behind others may take up to twice as long.
+        compression: whether the relay lets a peer compress what it sends. A message is bounded by
+            message_bytes after it was inflated; what the relay sends is never compressed.
     """
 
     message_bytes: int = 4 * 1024 * 1024
@@ -67,6 +72,9 @@ class WebSocketOptions:
     close_seconds: float = 2
     ping_seconds: float = 15
     pong_seconds: float = 10
+    message_fragments: int = 1024
+    message_seconds: float = 60
+    compression: bool = False
 
     def apply(self, factory: Any, reactor: IReactorTime) -> None:
         """Sets a factory of Autobahn up; its timers run on the given reactor."""
@@ -111,6 +119,7 @@ class BaseSocket:
     _refusal: str | None = None
     _was_open = False
     _lost: BaseException | None = None
+    _messages = 0  # that came whole
 
     def onOpen(self) -> None:
         self._was_open = True
@@ -128,6 +137,7 @@ class BaseSocket:
             text, end = self._cut_texts(socket.data, socket.maxMessagePayloadSize)
             if end:
                 socket.data = socket.data[end:]
+                self._messages += 1
                 if socket.autoPingTimeoutCall:  # as after any frame of data
                     socket._cancelAutoPingTimeoutCall()
                 self._tell(self.handler.socket_received, text)
@@ -135,6 +145,7 @@ class BaseSocket:
         return bool(super().processData())  # type: ignore[misc]
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self._messages += 1
         if isBinary:
             self.close(UNSUPPORTED_DATA, "frames are text")
         else:
@@ -155,7 +166,7 @@ class BaseSocket:
         self._silent = True
         super().onAutoPingTimeout()  # type: ignore[misc]
 
-    def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
+    def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
         was_open = self.state == WebSocketClientProtocol.STATE_OPEN  # type: ignore[attr-defined]
         super().sendCloseFrame(*args, **kwargs)  # type: ignore[misc]
         if was_open:

@@ -423,7 +423,7 @@ class NamesTest(TestCase):
             ("semantics.md", "hashes of {} bits", "entries.HASH_BITS", 1),
             ("protocol.md", "or {} seconds of silence", "syncing.STALL_SECONDS", 1),
             ("howto/streams.md", "{} clients wait", "switchboard.MAX_WAITING", 1),
-            ("howto/streams.md", "A route is {} bytes", "router.MAX_URI_BYTES", 1),
+            ("howto/streams.md", "A route is {} bytes", "frames.Limits.route_bytes", 1),
             ("howto/relay.md", "backlog of {}", "tap.BACKLOG", 1),
         ):
             read = " ".join((DOCS / page).read_text("utf-8").split())

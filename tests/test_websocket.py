@@ -34,7 +34,9 @@ class Handler:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.paused = False
-        self.read_bytes = 0
+        self.rests = False
+        self.read_bytes = self.slow_frames = 0
+        self.ended_with: int | None = None
         self.raises: Exception | None = None
 
     def socket_opened(self) -> None:
@@ -45,8 +47,12 @@ class Handler:
         if self.raises is not None:
             raise self.raises
 
-    def socket_read(self, size_bytes: int) -> None:
+    def socket_read(self, size_bytes: int, slow_frames: int) -> None:
         self.read_bytes += size_bytes
+        self.slow_frames = slow_frames
+
+    def socket_ends(self, code: int) -> None:
+        self.ended_with = code
 
     def socket_closing(self) -> None:
         self.told.append("closing")
