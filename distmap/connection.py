@@ -32,6 +32,9 @@ class Attempt(Protocol):
     def attempt_received(self, message: bytes) -> None:
         """A message came."""
 
+    def attempt_congested(self, congested: bool) -> None:
+        """The network does not take what is sent, or takes it again; may be told again."""
+
     def attempt_failed(self, problem: ConnectionProblem) -> None:
         """The connection could not be opened, or is closed; comes once, and ends the attempt."""
 
@@ -217,6 +220,10 @@ class Connection:
         if self.session is not None:
             self.session.receive(message)
 
+    def attempt_congested(self, congested: bool) -> None:
+        if self.session is not None:
+            self.session.congest(congested)
+
     def _sent(self, size_bytes: int) -> None:
         self.bytes_sent += size_bytes
 
@@ -229,7 +236,9 @@ class Connection:
         if self._status == CLOSED:
             self._finish()
             return
-        delay_seconds = self._backoff.next_seconds()
+        delay_seconds = problem.retry_seconds
+        if delay_seconds is None:
+            delay_seconds = self._backoff.next_seconds()
         self._log.warn(
             "no connection to {relay} ({code}): {problem}; the next try in {delay:.1f} s",
             relay=self._connector,

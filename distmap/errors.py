@@ -122,9 +122,14 @@ class AccessRefused(RemoteError):
 
 
 class ConnectionProblem(DistMapError):
-    """Why there is no connection to the relay just now."""
+    """Why there is no connection to the relay just now.
+
+    Attributes:
+        retry_seconds: when to try again, if the relay said so.
+    """
 
     code = "connection"
+    retry_seconds: float | None = None
 
 
 class CannotConnect(ConnectionProblem):

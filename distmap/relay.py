@@ -6,14 +6,14 @@ import os
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Site
 
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
+from distmap.relay_site import RelaySite
 from distmap.relay_socket import ServerFactory, ServerSocket
 from distmap.site import RelayResource, host_of
 
@@ -62,6 +62,10 @@ class RelayService(Service):
         self.port: IListeningPort | None = None
         self._listening: Deferred[None] | None = None
         self._endpoint = endpoint
+        self._site: RelaySite | None = None
+        self._reactor = reactor
+        self._factory = factory
+        self._options = options
 
     def privilegedStartService(self) -> None:
         """Listens; a port below 1024 can still be bound now.
@@ -81,8 +85,9 @@ class RelayService(Service):
         self._listen()
 
     def stopService(self) -> Deferred[Any]:
-        """Stops listening and tells the peers (close code 1012); fires when all are gone, or the
-        grace is over and they were dropped.
+        """Stops listening, gives each peer what waits for it, and tells it when to come back (close
+        code 1012). Fires when all connections are gone, those of browsers too, or the grace is over
+        and they were dropped. Called again meanwhile, it drops them at once.
         """
         super().stopService()  # type: ignore[no-untyped-call]
         port, self.port = self.port, None
@@ -90,15 +95,20 @@ class RelayService(Service):
         stopped = maybeDeferred(port.stopListening) if port is not None else None
         if listening is not None:
             listening.cancel()
-        return self.server.stop().addCallback(lambda _: stopped)
+        grace_seconds = self._options.grace_seconds
+        # The goodbye itself may have to wait behind what a slow peer has not yet taken.
+        self._factory.set_close_seconds(max(grace_seconds, self._options.websocket.close_seconds))
+        going = [self.server.stop()]
+        if self._site is not None:
+            going.append(self._site.stop(grace_seconds))
+        return gatherResults(going).addCallback(lambda _: stopped)
 
     def _listen(self) -> None:
         self.server.start()
+        self._factory.set_close_seconds(self._options.websocket.close_seconds)
         if self._endpoint is None or self._listening is not None:
             return
-        site = Site(self.resource, timeout=60)
-        site.noisy = False
-        site.displayTracebacks = False
+        self._site = site = RelaySite(self._reactor, self.resource)
         failures: list[Failure] = []
 
         def failed(failure: Failure) -> None:

@@ -63,6 +63,7 @@ class RelayConnection:
     """
 
     __slots__ = (
+        "_goodbye",
         "_intake",
         "_owner",
         "_queue",
@@ -100,6 +101,15 @@ class RelayConnection:
         self._stall: IDelayedCall | None = None
         # Its streams were ended, and it has not taken the word of it.
         self._was_cut = False
+        # What the close frame says, once all that waits has left.
+        self._goodbye: tuple[int, str] | None = None
+
+    def drain(self, code: int, reason: str) -> None:
+        """Begins the closing handshake when the peer has taken what waits for it. What it sends
+        from now on is not taken, and so not acknowledged: it will offer that again.
+        """
+        self._goodbye = code, reason
+        self._leave_if_drained()
 
     @property
     def queued_bytes(self) -> int:
@@ -155,7 +165,7 @@ class RelayConnection:
         self._evict(CAUSES.get(code, f"code-{code}"))
 
     def socket_received(self, message: bytes) -> None:
-        if self.link is None:
+        if self.link is None or self._goodbye is not None:
             return
         self._owner.schedule()
         failure = self._owner.core.receive(self.link, message)
@@ -268,9 +278,14 @@ class RelayConnection:
             self._was_cut = False
         if not self.paused:
             self._congest(False)
+            self._leave_if_drained()
 
     def stopProducing(self) -> None:
         """The socket is going away; socket_closed() follows."""
+
+    def _leave_if_drained(self) -> None:
+        if self._goodbye is not None and not (self.paused or self._queue):
+            self.close(*self._goodbye)
 
     def _congest(self, congested: bool) -> None:
         if self.link is not None and self.link.congested != congested:

@@ -16,12 +16,11 @@ from distmap.errors import ConnectionProblem, PingTimeout
 from distmap.frames import DEFAULT_LIMITS, Limits
 from distmap.relay_connection import RelayConnection
 from distmap.relay_port import Socket
+from distmap.restart import GOING_DOWN, SERVICE_RESTART, return_times_ms, with_retry
 from distmap.router import Link, Relay
 from distmap.throttle import Rates
-from distmap.websocket import WebSocketOptions
+from distmap.websocket_options import WebSocketOptions
 
-SERVICE_RESTART: Final = 1012
-GOING_DOWN: Final = "the relay is going down"
 MEMBERSHIP_SECONDS: Final = 0.1
 """How often joins and leaves of a large channel are told."""
 DONORS_SECONDS: Final = 5.0
@@ -41,7 +40,7 @@ class RelayOptions:
         queue_bytes: what may queue for one connection that does not read.
         stall_seconds: how long a queue may stand still.
         rates: what one connection may send in a second.
-        grace_seconds: how long a stop waits for the peers to go.
+        grace_seconds: how long a stop waits for the peers to take what is theirs, and to go.
         limits: of the frames and streams taken from each connection.
         websocket: of the sockets.
     """
@@ -91,6 +90,8 @@ class RelayServer:
         self._donors_call: IDelayedCall | None = None
         self._empty = Waiters()
         self._stopping = False
+        self._grace_call: IDelayedCall | None = None
+        self._returns_ms = return_times_ms(0)
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ class RelayServer:
         self.connections.add(connection)
         self.counts.connections += 1
         if self._stopping:
-            connection.close(SERVICE_RESTART, GOING_DOWN)
+            connection.drain(SERVICE_RESTART, self._goodbye())
 
     def connection_closed(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
         """It is gone, or never was open."""
@@ -145,24 +146,25 @@ class RelayServer:
         self.counts.observe(event, {"code": cause})
 
     def stop(self) -> Awaitable[None]:
-        """Tells the peers (close code 1012); fires when all are gone, or the grace is over and
-        they were dropped.
+        """Takes nothing more from the peers, gives each what waits for it, and tells it when to
+        come back (close code 1012); fires when all are gone, or the grace is over and they were
+        dropped. Called again meanwhile, it drops them at once.
         """
-        self._stopping = True
-        for connection in list(self.connections):
-            connection.close(SERVICE_RESTART, GOING_DOWN)
+        again, self._stopping = self._stopping, True
+        if again:
+            self._drop_all()
+        else:
+            self._flush()  # what is acknowledged has left before a writer hears of the end
+            self._returns_ms = return_times_ms(len(self.connections))
+            for connection in list(self.connections):
+                connection.drain(SERVICE_RESTART, self._goodbye())
         if not self.connections:
             self._cancel_calls()
             return fired(None)
         done: Awaitable[None] = self._empty.wait()
-        timer = self.reactor.callLater(self.options.grace_seconds, self._drop_all)
-
-        def finish(_: object) -> None:
-            if timer.active():
-                timer.cancel()
-            self._cancel_calls()
-
-        done.addCallback(finish)
+        if self._grace_call is None:
+            self._grace_call = self.reactor.callLater(self.options.grace_seconds, self._drop_all)
+        done.addCallback(lambda _: self._cancel_calls())
         return done
 
     def start(self) -> None:
@@ -173,11 +175,15 @@ class RelayServer:
         for connection in list(self.connections):
             connection.socket.abort()
 
+    def _goodbye(self) -> str:
+        return with_retry(GOING_DOWN, next(self._returns_ms))
+
     def _cancel_calls(self) -> None:
-        for call in (self._flush_call, self._membership_call, self._donors_call):
+        calls = (self._flush_call, self._membership_call, self._donors_call, self._grace_call)
+        for call in calls:
             if call is not None and call.active():
                 call.cancel()
-        self._flush_call = self._membership_call = self._donors_call = None
+        self._flush_call = self._membership_call = self._donors_call = self._grace_call = None
 
     # -- the end of a turn ------------------------------------------------------------------------
 

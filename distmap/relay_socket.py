@@ -10,7 +10,8 @@ from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflat
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 
 from distmap.texts import cut_masked
-from distmap.websocket import BaseSocket, Handler, WebSocketOptions
+from distmap.websocket import BaseSocket, Handler
+from distmap.websocket_options import WebSocketOptions
 
 POLICY_VIOLATION = 1008
 LAST_DATA_OPCODE = 7
@@ -48,12 +49,15 @@ class ServerSocket(BaseSocket, WebSocketServerProtocol):  # type: ignore[misc]
 
     def dataReceived(self, data: bytes) -> None:
         self._dataReceived(data)  # without Autobahn's word for the log
-        state: int = self.state
-        if state != self.STATE_OPEN:
-            return
-        self._tell(self.handler.socket_read, len(data), self._slow_frames)
-        if self.autoPingTimeoutCall:  # also in the middle of a long message it is a sign of life
-            self._cancelAutoPingTimeoutCall()
+        socket: Any = self
+        if socket.state == self.STATE_OPEN:
+            self._was_read(len(data))
+
+    def _was_read(self, size_bytes: int) -> None:
+        self._tell(self.handler.socket_read, size_bytes, self._slow_frames)
+        socket: Any = self
+        if socket.autoPingTimeoutCall:  # also amid a long message it is a sign of life
+            socket._cancelAutoPingTimeoutCall()
         if not (self.data or self.inside_message):
             self._stop_message_call()
         elif self._message_call is None:
@@ -154,6 +158,11 @@ class ServerFactory(WebSocketServerFactory):
             value = getattr(self, name)
             options_of_all[name] = staticmethod(value) if callable(value) else value
         self._class: type[ServerSocket] = type("ServerSocket", (ServerSocket,), options_of_all)
+
+    def set_close_seconds(self, seconds: float) -> None:
+        """How long the sockets wait in a closing handshake that begins from now on."""
+        of_all: Any = self._class
+        of_all.closeHandshakeTimeout = seconds
 
     def buildProtocol(self, addr: IAddress | None) -> ServerSocket:
         socket = self._class()

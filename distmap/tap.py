@@ -3,29 +3,51 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
+from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
-from distmap.relay import RelayOptions, RelayService
+from distmap.relay import RelayOptions
+from distmap.relay_process import RelayProcessService
 
 BACKLOG = 4096
 """A crowd that reconnects would meet SYN retries with Twisted's default of 50."""
 
 
+def seconds(text: str) -> float:
+    """A number of seconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number = float(text)
+    if not (isfinite(number) and number >= 0):
+        raise ValueError(f"{text} is no number of seconds")
+    return number
+
+
 class Options(usage.Options):
     """The command line of the relay."""
 
-    synopsis = "[--port PORT] [--log] [--no-page]"
+    synopsis = "[--port PORT] [--grace SECONDS] [--log] [--no-page]"
     longdesc = "A relay that connects the peers of distributed maps. It keeps no state."
-    optParameters = [
+    optParameters: list[list[Any]] = [
         [
             "port",
             "p",
             "8080",
             "where to listen: a port number on loopback, or an endpoint string such as "
             "tcp:8080:interface=0.0.0.0",
+        ],
+        [
+            "grace",
+            None,
+            RelayOptions().grace_seconds,
+            "how many seconds a stop waits for the peers to take what is theirs, and to go",
+            seconds,
         ],
     ]
     optFlags: list[list[str | None]] = [
@@ -64,5 +86,9 @@ def makeService(options: Options) -> IService:
     """The relay as a service, for twistd."""
     from twisted.internet import reactor
 
-    relay_options = RelayOptions(log_streams=bool(options["log"]), page=not options["no-page"])
-    return RelayService(reactor, options["endpoint"], relay_options)
+    relay_options = RelayOptions(
+        log_streams=bool(options["log"]),
+        page=not options["no-page"],
+        grace_seconds=options["grace"],
+    )
+    return RelayProcessService(reactor, options["endpoint"], relay_options)

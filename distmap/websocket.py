@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from autobahn.twisted.websocket import (
@@ -28,68 +27,14 @@ from distmap.errors import (
     PingTimeout,
     UpgradeRefused,
 )
+from distmap.restart import retry_seconds
 from distmap.texts import SENT_BYTES, cut_unmasked, make_masked
+from distmap.websocket_options import Timer, WebSocketOptions
 from distmap.writing import write_now
 
 UNSUPPORTED_DATA = 1003
 HTTP_HEADER_BYTES = 16 * 1024
 """A server that says more before the WebSocket is open is none of ours."""
-
-
-class _Timer:
-    """Autobahn's timers, on the reactor it was given and at the time it asks for: its own run on
-    the reactor of the process, and up to a second early.
-    """
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        self._reactor = reactor
-
-    def call_later(
-        self, seconds: float, call: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> IDelayedCall:
-        return self._reactor.callLater(seconds, call, *args, **kwargs)
-
-
-@dataclass(frozen=True, slots=True)
-class WebSocketOptions:
-    """What either side of a WebSocket takes and how long it waits.
-
-    Attributes:
-        message_bytes: the largest message, and the largest frame.
-        handshake_seconds: for the opening handshake.
-        close_seconds: for the closing handshake.
-        ping_seconds: between a sign of life and the next ping.
-        pong_seconds: for the answer to a ping.
-        message_fragments: the frames that one message may be in (at the relay's end).
-        message_seconds: within which a message that has begun must have come (likewise). One that
-            comes right behind others may take up to twice as long.
-        compression: whether the relay lets a peer compress what it sends. A message is bounded by
-            message_bytes after it was inflated; what the relay sends is never compressed.
-    """
-
-    message_bytes: int = 4 * 1024 * 1024
-    handshake_seconds: float = 10
-    close_seconds: float = 2
-    ping_seconds: float = 15
-    pong_seconds: float = 10
-    message_fragments: int = 1024
-    message_seconds: float = 60
-    compression: bool = False
-
-    def apply(self, factory: Any, reactor: IReactorTime) -> None:
-        """Sets a factory of Autobahn up; its timers run on the given reactor."""
-        factory._batched_timer = _Timer(reactor)
-        factory.setProtocolOptions(
-            maxFramePayloadSize=self.message_bytes,
-            maxMessagePayloadSize=self.message_bytes,
-            openHandshakeTimeout=self.handshake_seconds,
-            closeHandshakeTimeout=self.close_seconds,
-            autoPingInterval=self.ping_seconds,
-            autoPingTimeout=self.pong_seconds,
-            autoPingRestartOnAnyTraffic=True,
-            tcpNoDelay=True,
-            failByDrop=False,
-        )
 
 
 class Handler(Protocol):
@@ -173,7 +118,7 @@ class BaseSocket:
             # Autobahn would wait for ever for one that says goodbye and does not read, or does
             # not go.
             seconds: float = self.closeHandshakeTimeout  # type: ignore[attr-defined]
-            timer: _Timer = self.factory._batched_timer  # type: ignore[attr-defined]
+            timer: Timer = self.factory._batched_timer  # type: ignore[attr-defined]
             self._drop = timer.call_later(seconds, self.abort)
             self._tell(self.handler.socket_closing)
 
@@ -213,7 +158,9 @@ class BaseSocket:
             return PingTimeout("the other side did not answer a ping")
         if self._was_open:
             why = f": {reason}" if reason else ""
-            return ConnectionLost(f"the connection was closed with {code}{why}")
+            lost = ConnectionLost(f"the connection was closed with {code}{why}")
+            lost.retry_seconds = retry_seconds(code, reason)
+            return lost
         if self.wasOpenHandshakeTimeout:  # type: ignore[attr-defined]
             return HandshakeTimeout("the server did not finish the opening handshake in time")
         if self._refusal is not None:
@@ -231,10 +178,32 @@ def _tls_text(error: BaseException | None) -> str:
     return str(error)
 
 
-class ClientSocket(BaseSocket, WebSocketClientProtocol):  # type: ignore[misc]
-    """The client's end."""
+class ClientHandler(Handler, Protocol):
+    """What the client's end of a WebSocket tells."""
 
+    def socket_congested(self, congested: bool) -> None:
+        """The network does not take what is sent, or takes it again; may be told again."""
+
+
+class ClientSocket(BaseSocket, WebSocketClientProtocol):  # type: ignore[misc]
+    """The client's end; an IPushProducer, for the transport."""
+
+    handler: ClientHandler
     _cut_texts = staticmethod(cut_unmasked)
+
+    def onOpen(self) -> None:
+        transport: Any = self.transport
+        transport.registerProducer(self, True)
+        super().onOpen()
+
+    def pauseProducing(self) -> None:
+        self._tell(self.handler.socket_congested, True)
+
+    def resumeProducing(self) -> None:
+        self._tell(self.handler.socket_congested, False)
+
+    def stopProducing(self) -> None:
+        """The transport is going away; socket_closed() follows."""
 
     def send(self, message: bytes) -> None:
         is_open = self.state == WebSocketClientProtocol.STATE_OPEN
@@ -267,7 +236,7 @@ class ClientFactory(WebSocketClientFactory):
     noisy = False
 
     def __init__(
-        self, reactor: IReactorTime, url: str, handler: Handler, options: WebSocketOptions
+        self, reactor: IReactorTime, url: str, handler: ClientHandler, options: WebSocketOptions
     ) -> None:
         super().__init__(url, reactor=reactor)  # type: ignore[no-untyped-call]
         options.apply(self, reactor)

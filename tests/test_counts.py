@@ -10,7 +10,7 @@ from twisted.trial.unittest import TestCase
 from distmap.counts import MAX_CAUSES, OTHER, TURN_SECONDS, Causes, Counts, Histogram, Traffic
 from distmap.frames import Limits
 from distmap.relay_server import RelayOptions
-from distmap.websocket import WebSocketOptions
+from distmap.websocket_options import WebSocketOptions
 from tests.support.processes import until
 from tests.support.sockets import frame, raw_peer, start_relay
 

@@ -559,8 +559,11 @@ class NamesTest(TestCase):
             for name in names(option)
         }
         expected = {}
-        for name, short, default, _ in Options.optParameters:
-            expected[f"--{name}"] = expected[f"-{short}"] = default
+        for name, short, default, *_ in Options.optParameters:
+            text = f"{default:g}" if isinstance(default, float | int) else default
+            expected[f"--{name}"] = text
+            if short is not None:
+                expected[f"-{short}"] = text
         for flag, letter, _ in Options.optFlags:
             expected[f"--{flag}"] = "off"
             if letter is not None:
