@@ -17,6 +17,17 @@ OTHER: Final = "other"
 """Stands for the causes that came after so many others: nobody makes the table of them grow."""
 
 
+CLOSE_CAUSES: Final = {
+    1002: "protocol",
+    1003: "binary",
+    1007: "encoding",
+    1008: "policy",
+    1009: "message-bytes",
+    1012: "restart",
+}
+"""What the codes of the close frames that the relay sends are called in its counts."""
+
+
 class Causes(Counter[str]):
     """How often something happened, by its cause."""
 

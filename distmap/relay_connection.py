@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from distmap.counts import Traffic
+from distmap.counts import CLOSE_CAUSES, Traffic
 from distmap.errors import ConnectionProblem, LimitExceeded
 from distmap.frames import MESSAGE_BYTES
 from distmap.relay_intake import Intake
@@ -20,16 +20,6 @@ from distmap.router import Link
 from distmap.writing import write_now
 
 PROTOCOL_ERROR: Final = 1002
-
-CAUSES: Final = {
-    PROTOCOL_ERROR: "protocol",
-    1003: "binary",
-    1007: "encoding",
-    1008: "policy",
-    1009: "message-bytes",
-    1012: "restart",
-}
-"""What the codes of the close frames that the relay sends are called in its counts."""
 
 # A frame that ends a stream, in a message behind a WebSocket header of 10 bytes at most.
 _ENDS = re.compile(rb'(?:\A.{0,10}?|\n)\["(?:[^"\\]|\\.)*","(?:end|close|error)"', re.DOTALL)
@@ -57,6 +47,7 @@ class RelayConnection:
     Attributes:
         paused: the socket's buffer is full.
         cause: why the relay ended it; empty if it did not.
+        code: of the close frame that the relay sent.
         maps: how many it has opened.
         opened_at: since when it is open, in seconds.
         traffic: what it sent and got.
@@ -72,6 +63,7 @@ class RelayConnection:
         "_transport",
         "_was_cut",
         "cause",
+        "code",
         "host",
         "link",
         "maps",
@@ -90,6 +82,7 @@ class RelayConnection:
         self.link: Link | None = None
         self.paused = False
         self.cause = ""
+        self.code: int | None = None
         self.maps = 0
         self.opened_at = owner.reactor.seconds()
         self.traffic = Traffic()
@@ -124,7 +117,7 @@ class RelayConnection:
             reason: its text, for people.
             cause: a short name, for the counts and the log; that of the code if empty.
         """
-        self._evict(cause or CAUSES.get(code, f"code-{code}"))
+        self._evict(cause or CLOSE_CAUSES.get(code, f"code-{code}"), code)
         self.socket.close(code, reason)
         self.socket_closing()
 
@@ -162,7 +155,7 @@ class RelayConnection:
 
     def socket_ends(self, code: int) -> None:
         """This side begins the closing handshake, perhaps because of what the peer did."""
-        self._evict(CAUSES.get(code, f"code-{code}"))
+        self._evict(CLOSE_CAUSES.get(code, f"code-{code}"), code)
 
     def socket_received(self, message: bytes) -> None:
         if self.link is None or self._goodbye is not None:
@@ -218,10 +211,10 @@ class RelayConnection:
         else:
             self._start_stall()
 
-    def _evict(self, cause: str) -> None:
+    def _evict(self, cause: str, code: int | None = None) -> None:
         """The relay ends this connection; told once."""
         if not self.cause:
-            self.cause = cause
+            self.cause, self.code = cause, code
             self._owner.observe_connection("evicted", self, cause)
 
     def _cut(self, cause: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -13,48 +12,18 @@ from distmap.admission import Admission, Refusal
 from distmap.counts import Counts
 from distmap.deferreds import Awaitable, Waiters, fired
 from distmap.errors import ConnectionProblem, PingTimeout
-from distmap.frames import DEFAULT_LIMITS, Limits
 from distmap.relay_connection import RelayConnection
+from distmap.relay_options import RelayOptions
 from distmap.relay_port import Socket
 from distmap.restart import GOING_DOWN, SERVICE_RESTART, return_times_ms, with_retry
 from distmap.router import Link, Relay
-from distmap.throttle import Rates
-from distmap.websocket_options import WebSocketOptions
+
+__all__ = ["RelayOptions", "RelayServer"]
 
 MEMBERSHIP_SECONDS: Final = 0.1
 """How often joins and leaves of a large channel are told."""
 DONORS_SECONDS: Final = 5.0
 """How often newcomers that take long give up their places with donors."""
-
-
-@dataclass(frozen=True, slots=True)
-class RelayOptions:
-    """How a relay behaves.
-
-    Attributes:
-        log_streams: log each stream that is opened and closed, with its route.
-        page: serve the live page and its examples; the browser client is served in any case.
-        connections: how many there may be; 0 for no limit.
-        connections_per_address: of one address, or of 64 bits of an IPv6 address; 0 for no limit.
-            Those of this machine count for nothing, since a proxy may stand there.
-        queue_bytes: what may queue for one connection that does not read.
-        stall_seconds: how long a queue may stand still.
-        rates: what one connection may send in a second.
-        grace_seconds: how long a stop waits for the peers to take what is theirs, and to go.
-        limits: of the frames and streams taken from each connection.
-        websocket: of the sockets.
-    """
-
-    log_streams: bool = False
-    page: bool = True
-    connections: int = 10_000
-    connections_per_address: int = 256
-    queue_bytes: int = 8 * 1024 * 1024
-    stall_seconds: float = 10
-    rates: Rates = field(default_factory=Rates)
-    grace_seconds: float = 2
-    limits: Limits = DEFAULT_LIMITS
-    websocket: WebSocketOptions = field(default_factory=WebSocketOptions)
 
 
 class RelayServer:
@@ -131,11 +100,10 @@ class RelayServer:
         if connection in self.connections:
             self.connections.discard(connection)
             self.counts.gone.add(connection.traffic)
-            if isinstance(problem, PingTimeout):
-                self.observe_connection("evicted", connection, "ping")
+            self._log_connection(connection, problem)
         else:
             self.counts.handshake_failures.add(problem.code)
-        self._log.debug("{name}: {problem}", name=connection.name, problem=problem)
+            self._log.debug("{name}: {problem}", name=connection.name, problem=problem)
         if not self.connections:
             self._empty.fire(None)
 
@@ -230,6 +198,28 @@ class RelayServer:
                 link.owner.traffic.frames_out += count
         for link, frames in messages.items():
             link.owner.write(frames)
+
+    def _log_connection(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
+        """One line for each connection, when it is over."""
+        traffic, cause = connection.traffic, connection.cause
+        if isinstance(problem, PingTimeout):
+            cause = "ping"
+            self.observe_connection("evicted", connection, cause)
+        elif not cause:
+            cause = "peer" if problem.close_code not in (None, 1006) else "lost"
+        self._log.info(
+            "{name} closed after {seconds:.1f} s ({cause}, code {code}): {maps} maps; in: "
+            "{frames_in} frames, {bytes_in} bytes; out: {frames_out} frames, {bytes_out} bytes",
+            name=connection.name,
+            seconds=round(self.reactor.seconds() - connection.opened_at, 3),
+            cause=cause,
+            code=connection.code or problem.close_code or 1006,
+            maps=connection.maps,
+            frames_in=traffic.frames_in,
+            bytes_in=traffic.bytes_in,
+            frames_out=traffic.frames_out,
+            bytes_out=traffic.bytes_out,
+        )
 
     # -- the log ----------------------------------------------------------------------------------
 

@@ -159,6 +159,7 @@ class BaseSocket:
         if self._was_open:
             why = f": {reason}" if reason else ""
             lost = ConnectionLost(f"the connection was closed with {code}{why}")
+            lost.close_code = code
             lost.retry_seconds = retry_seconds(code, reason)
             return lost
         if self.wasOpenHandshakeTimeout:  # type: ignore[attr-defined]

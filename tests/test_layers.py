@@ -22,12 +22,20 @@ CORE: list[list[str]] = [
     ["peer"],
 ]
 ADAPTERS: list[list[str]] = [
-    ["deferreds", "events", "writing", "relay_port", "relay_intake", "websocket_options"],
-    ["websocket", "session", "page", "relay_site"],
+    [
+        "deferreds",
+        "events",
+        "writing",
+        "relay_log",
+        "relay_port",
+        "relay_intake",
+        "websocket_options",
+    ],
+    ["websocket", "session", "page", "relay_site", "settings"],
     ["streams", "relay_socket"],
     ["connection", "relay_connection", "site", "writes", "observers"],
     ["connector", "syncing", "relay_server", "batches"],
-    ["syncs", "watching"],
+    ["syncs", "watching", "metrics"],
     ["seat", "relay"],
     ["map", "relay_process"],
     ["__init__"],
@@ -48,6 +56,7 @@ NO_TEST_OF_ITS_OWN: dict[str, str] = {
     "__init__": "it only gathers the public names",
     "port": "it is only a Protocol: names and types, nothing that runs",
     "relay_port": "likewise",
+    "relay_options": "it is only fields; tests/test_settings.py and others set them",
     "websocket_options": "tests/test_websocket.py and tests/test_relay_socket.py have it",
 }
 
