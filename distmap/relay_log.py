@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any, Final, TextIO
 
 from twisted.logger import (
@@ -17,7 +18,7 @@ from twisted.logger import (
 )
 
 OWN_FIELDS: Final = ("time", "level", "logger", "text", "traceback")
-_PLAIN: Final = (str, int, float, bool, type(None))
+_PLAIN: Final = (str, int, type(None))
 
 
 def json_observer(file: TextIO) -> ILogObserver:
@@ -47,8 +48,13 @@ def json_line(event: LogEvent) -> str:
         line["traceback"] = failure.getTraceback()
     for name, value in event.items():
         if _is_field(event, name):
-            line[name] = value if isinstance(value, _PLAIN) else str(value)
-    return json.dumps(line, ensure_ascii=False, allow_nan=True) + "\n"
+            line[name] = value if _is_plain(value) else str(value)
+    return json.dumps(line) + "\n"  # in ASCII: some readers of lines end one at U+2028
+
+
+def _is_plain(value: object) -> bool:
+    """Whether JSON has it."""
+    return isfinite(value) if isinstance(value, float) else isinstance(value, _PLAIN)
 
 
 def _is_field(event: LogEvent, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +39,14 @@ class Setting(NamedTuple):
         number: float = getattr(_part(RelayOptions(), self.part), self.field)
         return number
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it can only be a whole number."""
+        (found,) = (
+            field for field in fields(_part(RelayOptions(), self.part)) if field.name == self.field
+        )
+        return found.type in (int, "int")
+
     def read(self, text: object) -> float:
         """A number of the command line.
 
@@ -48,7 +56,7 @@ class Setting(NamedTuple):
         number = float(str(text))
         if not (isfinite(number) and number >= self.least):
             raise ValueError(f"{text} is no number from {self.least:g} on")
-        if isinstance(self.default, int):
+        if self.is_whole:
             if number != int(number):
                 raise ValueError(f"{text} is no whole number")
             return int(number)

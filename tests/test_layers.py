@@ -22,15 +22,8 @@ CORE: list[list[str]] = [
     ["peer"],
 ]
 ADAPTERS: list[list[str]] = [
-    [
-        "deferreds",
-        "events",
-        "writing",
-        "relay_log",
-        "relay_port",
-        "relay_intake",
-        "websocket_options",
-    ],
+    ["deferreds", "events", "writing", "websocket_options"],
+    ["relay_log", "relay_port", "relay_intake", "relay_options", "relay_status"],
     ["websocket", "session", "page", "relay_site", "settings"],
     ["streams", "relay_socket"],
     ["connection", "relay_connection", "site", "writes", "observers"],
