@@ -52,7 +52,7 @@ class Limits:
     streams: int = 1024
     meta_bytes: int = 4096
     id_bytes: int = 128
-    maps: int = 512
+    maps: int = 1000
     route_bytes: int = 1024
 
 
