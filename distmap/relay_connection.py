@@ -48,6 +48,7 @@ class RelayConnection:
         paused: the socket's buffer is full.
         cause: why the relay ended it; empty if it did not.
         code: of the close frame that the relay sent.
+        lines: how many were logged of what it did wrong.
         maps: how many it has opened.
         opened_at: since when it is open, in seconds.
         traffic: what it sent and got.
@@ -65,6 +66,7 @@ class RelayConnection:
         "cause",
         "code",
         "host",
+        "lines",
         "link",
         "maps",
         "name",
@@ -83,7 +85,7 @@ class RelayConnection:
         self.paused = False
         self.cause = ""
         self.code: int | None = None
-        self.maps = 0
+        self.lines = self.maps = 0
         self.opened_at = owner.reactor.seconds()
         self.traffic = Traffic()
         self._owner = owner

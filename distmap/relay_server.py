@@ -22,6 +22,8 @@ __all__ = ["RelayOptions", "RelayServer"]
 
 MEMBERSHIP_SECONDS: Final = 0.1
 """How often joins and leaves of a large channel are told."""
+MAX_LINES: Final = 20
+"""What is logged of the mistakes of one connection: nobody fills a disk with them."""
 DONORS_SECONDS: Final = 5.0
 """How often newcomers that take long give up their places with donors."""
 
@@ -230,7 +232,11 @@ class RelayServer:
                 link.owner.maps += 1
             if self.options.log_streams:
                 self._log.info("{name} {event} {route}", name=link.name, event=event, **details)
-        elif event == "unknown":
+            return
+        link.owner.lines += 1
+        if link.owner.lines > MAX_LINES:
+            return  # it is counted all the same
+        if event == "unknown":
             self._log.debug("{name}: {what} for no stream", name=link.name, what=details["event"])
         else:
             text = ", ".join(f"{key} {value}" for key, value in details.items())
