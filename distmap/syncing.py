@@ -38,6 +38,10 @@ class Party(Protocol):
     def call_later(self, seconds: float, call: Callable[[], Any]) -> IDelayedCall:
         """A timer."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something takes several turns that has to be over before anything is compared."""
+
     def new_conversation(self) -> Newcomer:
         """This peer's part as a newcomer."""
 
@@ -122,8 +126,10 @@ class _Conversation:
     def _take_turn(self) -> None:
         """Handles one message, once the tree of sums is up to date; the rest in later turns."""
         self._turn = None
-        if self._needs_sums() and not self._party.replica.fold(FOLD_KEYS):
-            self._turn = self._party.call_later(0, self._take_turn)
+        party = self._party
+        if party.is_busy or (self._needs_sums() and not party.replica.fold(FOLD_KEYS)):
+            self._stall.reset(STALL_SECONDS)  # it is not the other side that takes long
+            self._turn = party.call_later(0, self._take_turn)
             return
         try:
             self._step()
@@ -134,7 +140,7 @@ class _Conversation:
             if stream is not None:
                 self._session.error(stream, str(error), error.code)
             return
-        if self._inbox and not self._stopped:
+        if (self._inbox or self._waits()) and not self._stopped:
             self._turn = self._party.call_later(0, self._take_turn)
 
     def _send(self, messages: list[bytes]) -> None:
@@ -158,6 +164,10 @@ class _Conversation:
     def _needs_sums(self) -> bool:
         """Whether the next step compares."""
         return True
+
+    def _waits(self) -> bool:
+        """Whether there is something to do that no message brings."""
+        return False
 
     def _step(self) -> None:
         raise NotImplementedError
@@ -189,13 +199,18 @@ class Syncing(_Conversation):
         if not self._started:
             self._started = True
             self._send(self._newcomer.start())
-        if self._inbox:
+        if self._newcomer.waits:
+            self._send(self._newcomer.go_on())
+        elif self._inbox:
             messages, updates = self._newcomer.receive(self._inbox.popleft())
             self._party.merged(updates)
             self._send(messages)
         if self._newcomer.done:
             self.stop()
             self._party.sync_done(self)
+
+    def _waits(self) -> bool:
+        return self._newcomer.waits
 
     def _counts(self, message: bytes) -> bool:
         """What it asks can be long, and the answers still make no headway."""

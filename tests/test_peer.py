@@ -42,6 +42,7 @@ class Side:
         self.how: list[str] = []
         self.counts: list[int] = []
         self.digests: list[tuple[str, tuple[int, int]]] = []
+        self.works = 0
         self.given_up: list[tuple[str, Entry]] = []
         self._network = network
 
@@ -101,6 +102,9 @@ class Side:
 
     def heard_digest(self, peer: str, digest: tuple[int, int]) -> None:
         self.digests.append((peer, digest))
+
+    def work_soon(self) -> None:
+        self.works += 1
 
     def superseded(self, writes: list[tuple[str, Entry]]) -> None:
         self.given_up += writes
@@ -276,7 +280,7 @@ class RelayTests(PeerTestCase):
     def test_who_leaves_when_it_hears_what_became_of_its_writes(self) -> None:
         self.hear(self.side, "welcome", welcome())
         self.side.set("a", 1)
-        self.side.peer._was_in_touch = True
+        self.side.peer.absence.was_in_touch = True
         self.side.peer._met(0, True)
         self.side.sent.clear()
         self.side.taken = lambda writes: self.side.peer.lost()  # type: ignore[method-assign]
