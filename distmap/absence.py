@@ -46,13 +46,16 @@ class Absence:
         self._returned_ms: int | None = None
 
     @property
+    def is_open(self) -> bool:
+        """Whether own writes are set aside, and it is not clear what becomes of them."""
+        return self._is_setting_aside or len(self.aside) > 0
+
+    @property
     def has_to_ask(self) -> bool:
         """Whether tombstones may be forgotten that this replica has not seen, or that are later
         than its writes: they then wait until it knows what became of their keys.
         """
-        if len(self.aside) or self._is_setting_aside:
-            return True
-        if self.was_in_touch and self._was_long:
+        if self.is_open or (self.was_in_touch and self._was_long):
             return True
         oldest_ms = self._replica.clock.earliest_ms() - self._replica.retention_ms
         return self._outbox.is_older(oldest_ms)
@@ -82,7 +85,7 @@ class Absence:
         if how == BY_PEER or alone:
             self._returned_ms = self._replica.clock.latest_ms()
         self.settle()
-        self._ending = how
+        self._ending = how if self.is_open else None
 
     def lost(self) -> None:
         """The connection is gone: what is set aside stays so."""
@@ -111,7 +114,7 @@ class Absence:
             self._updated(self.aside.restore(STEP_WRITES))
         elif self._ending is not None:
             self._end()
-        if not (self._is_setting_aside or len(self.aside)):
+        if not self.is_open:
             self._ending = None
         return not self._is_setting_aside and self._ending is None
 

@@ -1,5 +1,6 @@
 // What several of the tests share.
 
+/** @import { Outbox, Waiting } from "../../distmap/web/js/outbox.js" */
 /** @import { Scheduler } from "../../distmap/web/js/scheduler.js" */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
@@ -36,6 +37,26 @@ export class Wall {
 export function newReplica(writer = "me", wall = new Wall(), maxValueBytes = undefined) {
   // The entries of the tests are of any time: their tombstones stay.
   return new Replica(new HybridClock(wall.read, writer), maxValueBytes, 2 ** 52)
+}
+
+/**
+ * Takes writes out of an outbox.
+ *
+ * @param {Outbox} outbox
+ * @param {number} [belowMs] only those that nobody has seen and whose stamp is below a time; without
+ *   it all, also those that were sent
+ * @returns {Waiting[]}
+ */
+export function take(outbox, belowMs) {
+  /** @type {Waiting[]} */
+  const writes = []
+  outbox.beginSweep({ sent: belowMs === undefined })
+  outbox.sweep(Infinity, (write) => {
+    if (belowMs !== undefined && (write.isSeen || write.entry.stamp.ms >= belowMs)) return true
+    writes.push(write)
+    return false
+  })
+  return writes
 }
 
 /**

@@ -35,6 +35,7 @@ function fixture(localMs = NOW_MS) {
     peersChanged: note("peersChanged"),
     heardDigest: (peer, digest) => void did.push(["heardDigest", peer, ...digest]),
     superseded: note("superseded"),
+    workSoon: () => note("workSoon")(null),
   }
   const replica = new Replica(new HybridClock(wall.read, "me"))
   const peer = new Peer(replica, port, wall.read)
