@@ -1,5 +1,5 @@
-"""What it means that a peer was away for longer than tombstones are kept, or has stamped writes by a
-clock far behind.
+"""What it means that a peer was away for longer than tombstones are kept, or that its clock was far
+behind when it wrote.
 
 Others may have forgotten deletes that it has not seen. So what it wrote is set aside (see
 :mod:`distmap.aside`) until the state of the network is here. All of it takes as many steps as

@@ -241,8 +241,9 @@ class Replica:
 
     def arrived(self, keys: Iterable[str]) -> None:
         """What is at these keys is known to the others from now on."""
+        now_ms = self.clock.latest_ms()
         for key in keys:
-            self._tombstones.renew(key, self.clock.latest_ms())
+            self._tombstones.renew(key, now_ms)
 
     def joined(self) -> None:
         """What is here is known to the others from now on."""

@@ -5,7 +5,7 @@ other peers. Without I/O: what is to be done goes out through a :class:`~distmap
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -20,6 +20,9 @@ from distmap.port import Port
 from distmap.sync import Newcomer, merge_all
 from distmap.timekeeping import Timekeeper
 from distmap.values import NOT_JSON
+
+TURN_MESSAGES: Final = 4
+"""Messages of own writes, of about 64 KiB each if many wait, that are sent in one turn."""
 
 __all__ = ["ALONE", "BY_PEER", "Peer"]
 
@@ -189,10 +192,16 @@ class Peer:
         old = update.old.stamp if update.old is not None else None
         self.outbox.add(update.key, update.entry, self.absence.written(update.key, old))
 
-    def send_writes(self) -> None:
-        """Sends what waits in the outbox, as far as the window allows."""
+    def send_writes(self, most: int = TURN_MESSAGES) -> None:
+        """Sends what waits in the outbox, as far as the window allows: up to `most` messages now,
+        the rest in later turns.
+        """
         while self._online and (message := self.outbox.next_message()) is not None:
             self._port.send(message)
+            most -= 1
+            if most <= 0:
+                self._port.work_soon()
+                return
 
     # -- syncs ------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final, Protocol
 
 from msgspec import Raw
@@ -107,7 +108,7 @@ class Seat:
         if self._closed:
             return
         self._closed = True
-        self.peer.send_writes()
+        self.peer.send_writes(sys.maxsize)
         calls = (self._release_call, self._reopen_call, self._send_call, self._work_call)
         for call in calls:
             if call is not None and call.active():

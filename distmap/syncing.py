@@ -75,7 +75,7 @@ class _Conversation:
         self._session = session
         self._inbox: deque[Raw] = deque()
         self._turn: IDelayedCall | None = None
-        self._joined = False
+        self._joined = self._begun = False
         self._stopped = False
         self._began_seconds = party.seconds()
         # What came, and what counts of that which was sent: over a slow line one way may be all.
@@ -126,11 +126,14 @@ class _Conversation:
     def _take_turn(self) -> None:
         """Handles one message, once the tree of sums is up to date; the rest in later turns."""
         self._turn = None
+        if self._begun and not (self._inbox or self._waits()):
+            return
         party = self._party
         if party.is_busy or (self._needs_sums() and not party.replica.fold(FOLD_KEYS)):
             self._stall.reset(STALL_SECONDS)  # it is not the other side that takes long
             self._turn = party.call_later(0, self._take_turn)
             return
+        self._begun = True
         try:
             self._step()
         except (RemoteError, LocalProtocolError) as error:
@@ -140,7 +143,7 @@ class _Conversation:
             if stream is not None:
                 self._session.error(stream, str(error), error.code)
             return
-        if (self._inbox or self._waits()) and not self._stopped:
+        if not self._stopped:  # also if nothing waits: more may come in this turn
             self._turn = self._party.call_later(0, self._take_turn)
 
     def _send(self, messages: list[bytes]) -> None:

@@ -304,7 +304,8 @@ export class Replica {
    * @param {Iterable<string>} keys
    */
   arrived(keys) {
-    for (const key of keys) this.#tombstones.renew(key, this.clock.latestMs())
+    const nowMs = this.clock.latestMs()
+    for (const key of keys) this.#tombstones.renew(key, nowMs)
   }
 
   /** What is here is known to the others from now on. */

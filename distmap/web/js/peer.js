@@ -15,6 +15,8 @@ import { Timekeeper } from "./timekeeping.js"
 /** Of the channel protocol: major and minor. */
 export const VERSION = [1, 0]
 export { ALONE, BY_PEER }
+/** Messages of own writes, of about 64 KiB each if many wait, that are sent in one turn. */
+const TURN_MESSAGES = 4
 
 /** The state of one map, and its side of the channel. */
 export class Peer {
@@ -221,12 +223,19 @@ export class Peer {
     this.outbox.add(key, entry, this.absence.written(key, old?.stamp))
   }
 
-  /** Sends what waits in the outbox, as far as the window allows. */
-  sendWrites() {
+  /**
+   * Sends what waits in the outbox, as far as the window allows.
+   *
+   * @param {number} [most] how many messages at most; the rest is sent in later turns
+   */
+  sendWrites(most = TURN_MESSAGES) {
     while (this.#online) {
       const message = this.outbox.nextMessage()
       if (message === null) return
       this.#port.send(message)
+      if (--most > 0) continue
+      this.#port.workSoon()
+      return
     }
   }
 

@@ -269,9 +269,9 @@ export class Saving {
     return this.#knowsAll && this.#journal.absences === absences
   }
 
-  /** In touch, and none of its writes is set aside: those are in the saved outbox alone. */
+  /** In touch, and no writes are set aside any more: those are in the saved outbox alone. */
   get #knowsAll() {
-    return this.#peer.replica.inTouch && !this.#peer.absence.isOpen
+    return this.#peer.replica.inTouch && !this.#peer.isBusy
   }
 
   /** The time of the last touch need not be more exact than the end of tombstones. */

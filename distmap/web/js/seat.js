@@ -103,7 +103,7 @@ export class Seat {
   async close() {
     if (this.#closed) return
     this.#closed = true
-    this.peer.sendWrites()
+    this.peer.sendWrites(Infinity)
     this.#releaseTimer?.cancel()
     this.#workTimer?.cancel()
     this.#stopReopening()

@@ -50,6 +50,7 @@ class Conversation {
   stopped = false
   #session
   #joined = false
+  #begun = false
   /** @type {Timer | null} */
   #turn = null
   #beganMs
@@ -155,12 +156,14 @@ class Conversation {
   /** Handles one message, once the tree of sums is up to date; the rest in later turns. */
   #takeTurn() {
     this.#turn = null
+    if (this.#begun && this.inbox.length === 0 && !this.waits) return
     const { isBusy, replica } = this.party
     if (isBusy || (this.needsSums && !replica.fold(FOLD_KEYS))) {
       this.#restartStall() // it is not the other side that takes long
       this.#takeTurnSoon()
       return
     }
+    this.#begun = true
     try {
       this.step()
     } catch (error) {
@@ -171,7 +174,7 @@ class Conversation {
       if (stream !== null) this.#session.error(stream, error.message, error.code)
       return
     }
-    if ((this.inbox.length || this.waits) && !this.stopped) this.#takeTurnSoon()
+    if (!this.stopped) this.#takeTurnSoon() // also if nothing waits: more may come in this turn
   }
 
   #takeTurnSoon() {
