@@ -98,9 +98,6 @@ class Aside:
             last = self._queue.popleft()
             if self._take(last):
                 self._settle(last, result)
-        if not self._writes:
-            self._queue.clear()
-            self._stamps = Restamper(self._replica.clock)
         return result
 
     def _settle(self, write: Waiting, result: Return) -> None:

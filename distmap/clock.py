@@ -144,22 +144,22 @@ class HybridClock:
 
 
 class Restamper:
-    """New stamps for old ones: writes of one stamp, as those of a batch are, share the new one.
+    """New stamps for old ones. Writes of one stamp, as those of a batch are, share the new one if
+    they come one after the other.
 
     Args:
         clock: issues them.
     """
 
-    __slots__ = ("_clock", "_stamps")
+    __slots__ = ("_clock", "_new", "_old")
 
     def __init__(self, clock: HybridClock) -> None:
         self._clock = clock
-        self._stamps: dict[tuple[int, int, str], Stamp] = {}
+        self._old: Stamp | None = None
+        self._new: Stamp | None = None
 
     def anew(self, old: Stamp) -> Stamp:
         """The new stamp for an old one."""
-        slot = (old.ms, old.counter, old.writer)
-        stamp = self._stamps.get(slot)
-        if stamp is None:
-            stamp = self._stamps[slot] = self._clock.tick()
-        return stamp
+        if self._new is None or old != self._old:
+            self._old, self._new = old, self._clock.tick()
+        return self._new

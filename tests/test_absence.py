@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest import TestCase
 
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from distmap import absence
+from distmap.absence import ALONE, BY_PEER, Absence
+from distmap.clock import Stamp
+from distmap.entries import Entry
 from distmap.errors import Superseded
+from distmap.lww import Update
+from distmap.outbox import Outbox
 from distmap.testing import Network
 from tests.support.memory import NetworkTestCase
+from tests.support.replicas import NOW_MS, Wall, check_replica, new_replica
 
 RETENTION_SECONDS = 60.0
 
@@ -252,3 +264,141 @@ class LongAbsenceTest(NetworkTestCase):
         self.assertIsNone(self.successResultOf(first))
         self.assertIsNone(self.successResultOf(writes[0]))
         self.assertEqual((self.home["k1"], self.away["k1"]), ("second", "second"))
+
+
+class _Port:
+    """What an absence told."""
+
+    def __init__(self) -> None:
+        self.taken_keys: list[str] = []
+        self.given_up: list[str] = []
+        self.offered: list[str] = []
+
+    def updated(self, updates: list[Update]) -> None:
+        """Nobody listens."""
+
+    def restamped(self, updates: list[Update]) -> None:
+        self.offered += [update.key for update in updates]
+
+    def taken(self, writes: list[tuple[str, Stamp]]) -> None:
+        self.taken_keys += [key for key, _ in writes]
+
+    def superseded(self, writes: list[tuple[str, Entry]]) -> None:
+        self.given_up += [key for key, _ in writes]
+
+
+class AbsenceMachine(RuleBasedStateMachine):
+    """Between two steps anything may happen: writes, batches, what others wrote, a connection that
+    is lost, another donor, and nobody being there after all.
+    """
+
+    keys = st.sampled_from("abcdefgh")
+
+    @initialize()
+    def start(self) -> None:
+        self.steps, absence.STEP_WRITES = absence.STEP_WRITES, 2
+        self.wall = Wall()
+        self.replica = new_replica("mine", self.wall)
+        self.replica.in_touch = False
+        self.outbox = Outbox()
+        self.port = _Port()
+        self.absence = Absence(self.replica, self.outbox, self.port)  # type: ignore[arg-type]
+        self.absence.was_in_touch = True
+        # By key the last own write of which it is not clear what becomes of it.
+        self.mine: dict[str, bytes] = {}
+        self.count = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "steps"):
+            absence.STEP_WRITES = self.steps
+            self.ready(alone=False)
+            while self.absence.is_open:
+                self.work()
+            assert self.mine.keys() == set(self.outbox._waiting)
+
+    @rule(keys=st.lists(keys, min_size=1, max_size=4, unique=True), deletes=st.booleans())
+    def write(self, keys: list[str], deletes: bool) -> None:
+        """One write, or a batch."""
+        self.count += 1
+        self.wall.ms += 1
+        text = None if deletes else b"%d" % self.count
+        olds = [self.replica.entries[key].stamp for key in keys if key in self.replica.entries]
+        stamp = self.replica.clock.tick(max(olds, default=None))
+        for key in keys:
+            update = self.replica.rewrite(key, text, stamp)
+            old = update.old.stamp if update.old is not None else None
+            self.outbox.add(key, update.entry, self.absence.written(key, old))
+            self.mine[key] = b"" if text is None else text
+
+    @rule(key=keys, later=st.booleans())
+    def others(self, key: str, later: bool) -> None:
+        """Another peer's entry comes."""
+        self.count += 1
+        ms = self.wall.ms + 5 if later else NOW_MS - 1000
+        self.replica.merge(key, Entry(Stamp(ms, self.count, "theirs"), b"0"))
+
+    @precondition(lambda self: not self.replica.in_touch)
+    @rule(all_of_it=st.booleans())
+    def meet(self, all_of_it: bool) -> None:
+        self.absence.met(self.wall.ms - 3, outdated=all_of_it)
+
+    @rule(alone=st.booleans())
+    def ready(self, alone: bool) -> None:
+        self.replica.in_touch = True
+        self.absence.over(ALONE if alone else BY_PEER, alone=alone)
+
+    @rule()
+    def lose(self) -> None:
+        self.replica.in_touch = False
+        self.outbox.go_offline()
+        self.absence.lost()
+
+    @rule()
+    def send(self) -> None:
+        """A part is sent, and all of it acknowledged."""
+        if not self.outbox.is_online:
+            self.outbox.go_online()
+        message = self.outbox.next_message()
+        assert message is None or not self.outbox.is_sweeping
+        for key, stamp in self.outbox.acknowledge(10**6):
+            if self.mine_is(key, stamp):
+                del self.mine[key]
+
+    def mine_is(self, key: str, stamp: Stamp) -> bool:
+        return key in self.mine and key not in self.outbox and stamp.writer == "mine"
+
+    @rule()
+    def work(self) -> None:
+        before = {key: self.replica.entries.get(key) for key in self.mine}
+        waiting = dict(self.absence.aside._writes)
+        self.absence.work()
+        port = self.port
+        for key in port.offered:
+            now = before[key]
+            assert waiting[key].base == (None if now is None else now.stamp)
+            assert key in self.outbox
+        for key in port.taken_keys + port.given_up:
+            del self.mine[key]
+        for told in (port.taken_keys, port.given_up, port.offered):
+            told.clear()
+
+    @invariant()
+    def every_write_is_somewhere(self) -> None:
+        if not hasattr(self, "steps"):
+            return
+        aside = self.absence.aside._writes
+        assert not aside.keys() & self.outbox._waiting.keys()
+        found = {key: write.entry.value or b"" for key, write in aside.items()}
+        found |= {key: write.entry.value or b"" for key, write in self.outbox._waiting.items()}
+        assert found == self.mine
+        for write in self.outbox._waiting.values():
+            there = self.replica.entries[write.key]
+            assert there is write.entry or there.stamp > write.entry.stamp
+        assert all(self.replica.entries.get(key) is not write.entry for key, write in aside.items())
+        check_replica(self.replica)
+
+
+AbsenceMachineTests: type[TestCase] = AbsenceMachine.TestCase
+AbsenceMachineTests.settings = settings(  # type: ignore[attr-defined]
+    deadline=None, max_examples=150, stateful_step_count=40
+)

@@ -112,10 +112,6 @@ export class Aside {
       if (last === undefined) break
       if (this.#take(last)) this.#settle(last, result)
     }
-    if (this.size === 0) {
-      this.#queue.reset()
-      this.#stamps = new Restamper(this.#replica.clock)
-    }
     return result
   }
 

@@ -137,11 +137,16 @@ export class HybridClock {
   }
 }
 
-/** New stamps for old ones: writes of one stamp, as those of a batch are, share the new one. */
+/**
+ * New stamps for old ones. Writes of one stamp, as those of a batch are, share the new one if they
+ * come one after the other.
+ */
 export class Restamper {
-  /** @type {Map<string, Stamp>} */
-  #stamps = new Map()
   #clock
+  /** @type {Stamp | undefined} */
+  #old
+  /** @type {Stamp | undefined} */
+  #new
 
   /** @param {HybridClock} clock issues them */
   constructor(clock) {
@@ -154,10 +159,10 @@ export class Restamper {
    * @param {Stamp} old
    * @returns {Stamp}
    */
-  anew({ ms, counter, writer }) {
-    const name = `${ms} ${counter} ${writer}`
-    const stamp = this.#stamps.get(name) ?? this.#clock.tick()
-    this.#stamps.set(name, stamp)
-    return stamp
+  anew(old) {
+    const isSame = this.#old !== undefined && compareStamps(this.#old, old) === 0
+    this.#old = old
+    if (!isSame || this.#new === undefined) this.#new = this.#clock.tick()
+    return this.#new
   }
 }
