@@ -40,6 +40,7 @@ class Absence:
         # While writes are set aside: those of stamps below this time, or all.
         self._below_ms: int | None = None
         self._is_setting_aside = False
+        self._sweep = -1
         # While it becomes clear what becomes of them: how this replica became ready.
         self._ending: str | None = None
         # Since when this replica is ready with what it had before a long absence.
@@ -70,8 +71,8 @@ class Absence:
         if self._replica.in_touch:
             return  # a repair
         self._below_ms = None if outdated and self.was_in_touch else floor_ms
-        self._outbox.begin_sweep(sent=self._below_ms is None)
         self._is_setting_aside = True
+        self._sweep = -1
 
     def over(self, how: str, *, alone: bool) -> None:
         """The replica has the network's state, or is all that there is of it.
@@ -131,6 +132,8 @@ class Absence:
                 updates.append(update)
             return False
 
+        if self._sweep != self._outbox.sweeps:  # it begins, or another has come in between
+            self._sweep = self._outbox.begin_sweep(sent=self._below_ms is None)
         self._outbox.sweep(STEP_WRITES, keep)
         self._is_setting_aside = self._outbox.is_sweeping
         self._updated(updates)

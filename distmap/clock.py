@@ -69,13 +69,15 @@ class HybridClock:
         writer: the id of the replica: 1 to 32 of ``A-Z a-z 0-9 _ -``.
     """
 
-    __slots__ = ("_counter", "_ms", "_wall_ms", "heard_ms", "offset_ms", "writer")
+    __slots__ = ("_counter", "_ms", "_wall_ms", "heard_ms", "is_correcting", "offset_ms", "writer")
 
     def __init__(self, wall_ms: Callable[[], float], writer: str) -> None:
         self.writer = writer
         self.offset_ms = 0.0
         # What the relay last said; unlike the estimate, no jump of the local clock moves it.
         self.heard_ms: float | None = None
+        # What is from the future is about to go: no stamp has to be later.
+        self.is_correcting = False
         self._wall_ms = wall_ms
         self._ms = 0
         self._counter = 0
@@ -105,7 +107,7 @@ class HybridClock:
             after: a stamp that the new one must also be later than.
         """
         last = (self._ms, self._counter)
-        if after is not None:
+        if after is not None and not self._is_to_go(after):
             last = max(last, after.when)
         now = self.now_ms()
         if now > last[0]:
@@ -127,6 +129,13 @@ class HybridClock:
         if stamp.ms <= self._ms or (self.heard_ms is not None and ms <= self.heard_ms):
             return False
         return ms > self.latest_ms()
+
+    def is_before(self, stamp: Stamp, old: Stamp) -> bool:
+        """Whether a stamp of this clock is not later than that of an entry that stays."""
+        return stamp <= old and not self._is_to_go(old)
+
+    def _is_to_go(self, stamp: Stamp) -> bool:
+        return self.is_correcting and self.is_ahead(stamp)
 
     def correct(self, offset_ms: float) -> bool:
         """Sets the offset to the relay's time.

@@ -57,7 +57,12 @@ class _Sent(NamedTuple):
 
 
 class Outbox:
-    """The unacknowledged writes of one map."""
+    """The unacknowledged writes of one map.
+
+    Attributes:
+        is_online: a stream is open to the relay.
+        sweeps: how many were begun.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, Waiting] = {}  # the last write of each key
@@ -70,6 +75,7 @@ class Outbox:
         self._sent_bytes = 0
         self._number = 0
         self._session = 0
+        self.sweeps = 0
         self.is_online = False
 
     def __len__(self) -> int:
@@ -113,11 +119,10 @@ class Outbox:
             if self._is_last(write):
                 self._front.append(write)
 
-    def replace(self, writes: list[tuple[str, Entry]]) -> None:
-        """Gives unsent writes new stamps: with the old ones they are not sent any more."""
-        self._session += 1
-        for key, entry in writes:
-            self._waiting[key].entry = entry
+    def is_unsent(self, key: str, entry: Entry) -> bool:
+        """Whether an entry is a write that waits and that no other peer can have seen."""
+        write = self._waiting.get(key)
+        return write is not None and write.entry is entry and not write.is_seen
 
     def put_back(self, write: Waiting) -> None:
         """Takes a write before all others, unless its key was written since it was taken out."""
@@ -139,12 +144,17 @@ class Outbox:
         """Whether a sweep has begun and not ended; nothing is sent meanwhile."""
         return self._to_sweep > 0
 
-    def begin_sweep(self, *, sent: bool = False) -> None:
-        """Goes through all writes that wait, oldest first: see :meth:`sweep`.
+    def begin_sweep(self, *, sent: bool = False) -> int:
+        """Goes through all writes that wait, oldest first: see :meth:`sweep`. A sweep that is under
+        way ends.
 
         Args:
             sent: also through those that were sent, and that the relay has not acknowledged.
+
+        Returns:
+            The number of this sweep.
         """
+        self.sweeps += 1
         if len(self._front) > len(self._back):
             self._front.extend(self._back)
             self._front, self._back = deque(), self._front
@@ -155,6 +165,7 @@ class Outbox:
             self._put_sent_before(self._back)
         self._session += 1  # what was written over is not sent any more
         self._to_sweep = len(self._back)
+        return self.sweeps
 
     def sweep(self, most: int, keep: Callable[[Waiting], bool]) -> None:
         """Goes on with a sweep, by up to `most` writes; what comes meanwhile is not a part of it.

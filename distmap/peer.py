@@ -127,7 +127,7 @@ class Peer:
                     self._port.serve(client)
                 case ["time", int(sent_ms) | float(sent_ms), int(time_ms) | float(time_ms)]:
                     self.time.answered(sent_ms, time_ms)
-                    self.send_writes()  # what has a better stamp now
+                    self.work()
                     self.release()
                 # Anything else is of a newer relay.
         except NOT_JSON as error:
@@ -144,7 +144,7 @@ class Peer:
         self._online = self.time.online = True
         if not self.absence.has_to_ask:
             self.outbox.go_online()
-            self.send_writes()
+        self.work()
         self._set_peers(welcome.members - 1)
 
     def _receive_entries(self, text: bytes) -> None:
@@ -189,6 +189,7 @@ class Peer:
 
     def wrote(self, update: Update) -> None:
         """This peer wrote; :meth:`send_writes` sends it."""
+        self.time.correction.wrote(update)
         old = update.old.stamp if update.old is not None else None
         self.outbox.add(update.key, update.entry, self.absence.written(update.key, old))
 
@@ -196,6 +197,8 @@ class Peer:
         """Sends what waits in the outbox, as far as the window allows: up to `most` messages now,
         the rest in later turns.
         """
+        if self.time.correction.is_on:
+            return
         while self._online and (message := self.outbox.next_message()) is not None:
             self._port.send(message)
             most -= 1
@@ -233,7 +236,7 @@ class Peer:
         """Goes on with what takes several turns, and tells that this peer is ready if it waits for
         that only.
         """
-        self.is_busy = not self.absence.work()
+        self.is_busy = not (self.time.work() and self.absence.work())
         self.send_writes()
         if self.is_busy:
             self._port.work_soon()

@@ -17,7 +17,7 @@ CORE: list[list[str]] = [
     ["ranges", "mux", "donors", "holding"],
     ["lww", "sync_wire", "switchboard", "hub"],
     ["sync_donor", "outbox", "router", "changes", "port"],
-    ["aside"],
+    ["aside", "correction"],
     ["absence", "sync", "timekeeping"],
     ["peer"],
 ]

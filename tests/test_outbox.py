@@ -196,14 +196,20 @@ class OutboxTests(TestCase):
                 if online:
                     self.outbox.go_online()
                 self.write("a", "b", "a", "c")
-                self.outbox.replace([("b", entry(91)), ("a", entry(92))])
+                anew = {"b": entry(91), "a": entry(92)}
+
+                def stamp_anew(write: Waiting, anew: dict[str, Entry] = anew) -> bool:
+                    write.entry = anew.get(write.key, write.entry)
+                    return True
+
+                self.outbox.begin_sweep()
+                self.outbox.sweep(9, stamp_anew)
                 self.assertEqual(self.outbox.unsent, ["b", "a", "c"])
                 self.outbox.go_online() if not online else None
                 self.assertEqual(self.messages(), [[("b", 91), ("a", 92), ("c", 4)]])
                 self.assertEqual(
                     taken_of(self.outbox.acknowledge(1)), [("b", 91), ("a", 92), ("c", 4)]
                 )
-
 
     def test_a_sweep(self) -> None:
         self.outbox.go_online()
@@ -234,10 +240,15 @@ class OutboxTests(TestCase):
         taken: list[Waiting] = []
         self.write("a", "b", "c")
         self.outbox.begin_sweep()
-        self.outbox.sweep(9, lambda write: bool(taken.append(write)))
+
+        def drop(write: Waiting) -> bool:
+            taken.insert(0, write)
+            return False
+
+        self.outbox.sweep(9, drop)
         self.assertEqual(len(self.outbox), 0)
         self.write("b", "d")
-        for write in reversed(taken):
+        for write in taken:
             self.outbox.put_back(write)
         self.assertEqual(self.outbox.unsent, ["a", "c", "b", "d"])
         self.assertTrue(self.outbox.is_older(2))

@@ -26,6 +26,7 @@ export class Absence {
   /** While writes are set aside: those of stamps below this time, or all. */
   #belowMs = Infinity
   #isSettingAside = false
+  #sweep = -1
   /**
    * While it becomes clear what becomes of them: how this replica became ready.
    *
@@ -81,8 +82,8 @@ export class Absence {
     if (outdated) this.#replica.journal?.outdated()
     const all = outdated && this.wasInTouch
     this.#belowMs = all ? Infinity : floorMs
-    this.#outbox.beginSweep({ sent: all })
     this.#isSettingAside = true
+    this.#sweep = -1
   }
 
   /**
@@ -143,6 +144,10 @@ export class Absence {
   #setAside() {
     /** @type {Update[]} */
     const updates = []
+    // It begins, or another sweep has come in between.
+    if (this.#sweep !== this.#outbox.sweeps) {
+      this.#sweep = this.#outbox.beginSweep({ sent: this.#belowMs === Infinity })
+    }
     this.#outbox.sweep(STEP_WRITES, (write) => {
       const isSafe = write.isSeen || write.entry.stamp.ms >= this.#belowMs
       if (isSafe && this.#belowMs !== Infinity) return true

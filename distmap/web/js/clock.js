@@ -84,7 +84,7 @@ export class HybridClock {
    * @returns {Stamp}
    */
   tick(after) {
-    if (after !== undefined) this.observe(after)
+    if (after !== undefined && !this.#isToGo(after)) this.observe(after)
     const now = this.nowMs()
     if (now > this.#ms) {
       this.#ms = now
@@ -118,6 +118,21 @@ export class HybridClock {
    */
   isAhead({ ms }) {
     return ms > this.#ms && ms > this.latestMs() + MAX_AHEAD_MS
+  }
+
+  /**
+   * Whether a stamp of this clock is not later than that of an entry that stays.
+   *
+   * @param {Stamp} stamp
+   * @param {Stamp} old
+   */
+  isBefore(stamp, old) {
+    return compareStamps(stamp, old) <= 0 && !this.#isToGo(old)
+  }
+
+  /** @param {Stamp} stamp */
+  #isToGo(stamp) {
+    return this.isCorrecting && this.isAhead(stamp)
   }
 
   /**

@@ -10,7 +10,7 @@
 // as many steps as it likes.
 
 /** @import { Stamp } from "./clock.js" */
-/** @import { Entry, KeyedEntry } from "./entries.js" */
+/** @import { Entry } from "./entries.js" */
 import { compareStamps } from "./clock.js"
 import { encodeEntry } from "./entries.js"
 import { MESSAGE_CHARS } from "./frames.js"
@@ -59,6 +59,9 @@ export class Outbox {
   #sentBytes = 0
   #number = 0
   #session = 0
+  /** How many sweeps were begun. */
+  sweeps = 0
+  /** A stream is open to the relay. */
   isOnline = false
 
   get size() {
@@ -126,16 +129,14 @@ export class Outbox {
   }
 
   /**
-   * Gives unsent writes new stamps: with the old ones they are not sent any more.
+   * Whether an entry is a write that waits and that no other peer can have seen.
    *
-   * @param {KeyedEntry[]} writes
+   * @param {string} key
+   * @param {Entry} entry
    */
-  replace(writes) {
-    this.#session++
-    for (const [key, entry] of writes) {
-      const write = this.#waiting.get(key)
-      if (write !== undefined) write.entry = entry
-    }
+  isUnsent(key, entry) {
+    const write = this.#waiting.get(key)
+    return write !== undefined && write.entry === entry && !write.isSeen
   }
 
   /**
@@ -169,12 +170,14 @@ export class Outbox {
   }
 
   /**
-   * Goes through all writes that wait, oldest first: see sweep().
+   * Goes through all writes that wait, oldest first: see sweep(). A sweep that is under way ends.
    *
    * @param {object} [which]
    * @param {boolean} [which.sent] also those that were sent, and that the relay has not acknowledged
+   * @returns {number} the number of this sweep
    */
   beginSweep({ sent = false } = {}) {
+    this.sweeps++
     if (this.#front.length > this.#back.length) {
       for (const write of this.#back) this.#front.push(write)
       this.#back = this.#front
@@ -185,6 +188,7 @@ export class Outbox {
     if (sent) this.#putSentBefore(this.#back)
     this.#session++ // what was written over is not sent any more
     this.#toSweep = this.#back.length
+    return this.sweeps
   }
 
   /**

@@ -125,7 +125,7 @@ export class Peer {
     else if (name === "client" && typeof first === "string") this.#port.serve(first)
     else if (name === "time" && typeof first === "number" && typeof second === "number") {
       this.time.answered(first, second)
-      this.sendWrites() // what has a better stamp now
+      this.work()
       this.release()
     }
     // Anything else is of a newer relay.
@@ -143,10 +143,8 @@ export class Peer {
     this.release()
     if (!this.#open) return // a handler of what was released has left the map
     this.#online = this.time.online = true
-    if (!this.absence.hasToAsk) {
-      this.outbox.goOnline()
-      this.sendWrites()
-    }
+    if (!this.absence.hasToAsk) this.outbox.goOnline()
+    this.work()
     this.#setPeers(members - 1)
   }
 
@@ -220,6 +218,7 @@ export class Peer {
    * @param {Update} update
    */
   wrote({ key, entry, old }) {
+    this.time.correction.wrote({ key, entry, old })
     this.outbox.add(key, entry, this.absence.written(key, old?.stamp))
   }
 
@@ -229,7 +228,7 @@ export class Peer {
    * @param {number} [most] how many messages at most; the rest is sent in later turns
    */
   sendWrites(most = TURN_MESSAGES) {
-    while (this.#online) {
+    while (this.#online && !this.time.correction.isOn) {
       const message = this.outbox.nextMessage()
       if (message === null) return
       this.#port.send(message)
@@ -280,7 +279,7 @@ export class Peer {
    * only.
    */
   work() {
-    this.isBusy = !this.absence.work()
+    this.isBusy = !(this.time.work() && this.absence.work())
     this.sendWrites()
     if (this.isBusy) {
       this.#port.workSoon()
