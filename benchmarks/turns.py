@@ -143,10 +143,23 @@ def absence(watch: Watch, count: int) -> list[Turn]:
     return watch.until(lambda: len(home) == len(away) == count + 1)
 
 
+def correct(watch: Watch, count: int) -> list[Turn]:
+    """Half of the entries were written by a clock an hour ahead, which is then corrected."""
+    mine, theirs = watch.network.open(), watch.network.open()
+    watch.until(_is_ready(mine, theirs))
+    fill([mine, theirs], count // 2)
+    watch.network.cut(mine.connection)
+    watch.until(lambda: mine.status != "ready")
+    mine._replica.clock.offset_ms += 3_600_000
+    for at in range(count // 2):
+        mine[f"own-{at}"] = "x" * 58
+    return watch.until(lambda: len(theirs) == count)
+
+
 def main(count: int) -> None:
     print(f"| {count:,} entries | longest turn, ms | of it the collector | in |")
     print("|---|---|---|---|")
-    for case in (join, bring, outbox, rejoin, rejoin_more, compare, absence):
+    for case in (join, bring, outbox, rejoin, rejoin_more, compare, absence, correct):
         watch = Watch()
         longest, lean = case(watch, count)
         for turn, what in ((longest, "longest"), (lean, "longest without the collector")):

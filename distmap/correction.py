@@ -84,16 +84,18 @@ class Correction:
         yield
 
     def _look_at(self, keys: list[str]) -> Iterator[tuple[str, Entry]]:
-        """Finds what is from the future. What is written here is later than all else."""
+        """Finds what is from the future, but for what is to be stamped anew. What is written from
+        now on is later than all else.
+        """
         clock, entries = self._replica.clock, self._replica.entries
         for key in keys:
             entry = entries.get(key)
             if entry is None:
                 continue
-            if clock.is_ahead(entry.stamp):
-                yield key, entry
-            else:
+            if not clock.is_ahead(entry.stamp):
                 clock.observe(entry.stamp)
+            elif not self._outbox.is_unsent(key, entry):
+                yield key, entry
 
     def _stamp_anew(self) -> Iterator[None]:
         stamps = Restamper(self._replica.clock)

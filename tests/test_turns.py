@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from distmap import DistributedMap, aside, lww, outbox, peer, sync_donor
+from distmap import DistributedMap, aside, correction, lww, outbox, peer, sync_donor
 from distmap.testing import START_SECONDS, Network
 from tests.support.memory import NetworkTestCase
 from tests.support.quick_clock import QuickClock
@@ -35,6 +35,8 @@ class TurnsTest(NetworkTestCase):
         self.count(lww.Replica, "_place")
         self.count(lww.Replica, "merge_many", size=lambda _, items: len(items))
         self.count(lww.Replica, "forget")
+        self.count(lww.Replica, "restamp", size=lambda _, keys, stamps: len(keys))
+        self.count(correction.Correction, "_look_at", size=lambda _, keys: len(keys))
         self.count(outbox.Outbox, "sweep", size=lambda one, most, _: min(most, len(one._back)))
         self.count(aside.Aside, "_take")
 
@@ -162,6 +164,20 @@ class TurnsTest(NetworkTestCase):
         self.assertEqual((away.peers, len(away)), (0, count + 1))
         return turns
 
+    def correct(self, count: int) -> Counter[str]:
+        mine, theirs = self.open_ready(2)
+        fill([mine, theirs], count // 2)
+        self.network.cut(mine.connection)
+        self.settle(lambda: mine.status == "offline")
+        clock = mine._replica.clock
+        clock.offset_ms += 3_600_000
+        for at in range(count // 2):
+            mine[f"own-{at}"] = 1
+        turns = self.settle(lambda: len(theirs) == count)
+        self.assertLess(mine.stamp("own-0").ms, mine.now_ms() + 1000)  # type: ignore[union-attr]
+        self.assertEqual(mine.digest(), theirs.digest())
+        return turns
+
     # -- how much of it in one turn ---------------------------------------------------------------
 
     def test_join(self) -> None:
@@ -180,6 +196,10 @@ class TurnsTest(NetworkTestCase):
         """Both sides hash all that they have, some in each turn, and find what differs."""
         self.bounded(self.come_back)
         self.bounded(self.come_back_changed)
+
+    def test_a_clock_correction(self) -> None:
+        """What a clock an hour ahead has stamped is stamped anew."""
+        self.bounded(self.correct)
 
     def test_writes_of_a_long_absence(self) -> None:
         """They are set aside, and offered again."""

@@ -1,11 +1,12 @@
 // What several of the tests share.
 
+/** @import { Update } from "../../distmap/web/js/lww.js" */
 /** @import { Outbox, Waiting } from "../../distmap/web/js/outbox.js" */
 /** @import { Scheduler } from "../../distmap/web/js/scheduler.js" */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 
-import { HybridClock } from "../../distmap/web/js/clock.js"
+import { HybridClock, Restamper } from "../../distmap/web/js/clock.js"
 import { DistMapError } from "../../distmap/web/js/errors.js"
 import { Replica } from "../../distmap/web/js/lww.js"
 
@@ -57,6 +58,26 @@ export function take(outbox, belowMs) {
     return false
   })
   return writes
+}
+
+/**
+ * Gives all writes that nobody has seen new stamps.
+ *
+ * @param {Replica} replica
+ * @param {Outbox} outbox
+ */
+export function stampAnew(replica, outbox) {
+  const stamps = new Restamper(replica.clock)
+  /** @type {Update[]} */
+  const updates = []
+  outbox.beginSweep()
+  outbox.sweep(Infinity, (write) => {
+    if (write.isSeen) return true
+    const [update] = replica.restamp([write.key], stamps)
+    write.entry = update.entry
+    return updates.push(update) > 0
+  })
+  return updates
 }
 
 /**

@@ -5,7 +5,7 @@ import { test } from "node:test"
 
 import { Outbox, WINDOW_BYTES } from "../../distmap/web/js/outbox.js"
 import { CHUNK_BYTES } from "../../distmap/web/js/sync_wire.js"
-import { newReplica, pick, seeded, take } from "./support.mjs"
+import { newReplica, pick, seeded, stampAnew, take } from "./support.mjs"
 
 function fixture() {
   const replica = newReplica()
@@ -135,8 +135,7 @@ test("unsent writes with new stamps go out with these alone", () => {
   sent()
   write("a", 2)
   write("b", 1)
-  const updates = replica.restamp(outbox.unsent)
-  outbox.replace(updates.map(({ key, entry }) => [key, entry]))
+  const updates = stampAnew(replica, outbox)
   const writes = sent().flat()
   assert.deepEqual(
     writes.map((each) => /** @type {any} */ (each).stamp[1]),

@@ -52,6 +52,8 @@ export class HybridClock {
      * @type {number | null}
      */
     this.heardMs = null
+    /** What is from the future is about to go: no stamp has to be later. */
+    this.isCorrecting = false
     this.#wallMs = wallMs
   }
 

@@ -85,8 +85,8 @@ export class Correction {
       if (looked > 0 && looked % STEP_ENTRIES === 0) yield* this.#pause()
       looked++
       const now = entries.get(key) ?? entry // the pause may have been long
-      if (clock.isAhead(now.stamp)) ahead.push([key, now])
-      else clock.observe(now.stamp)
+      if (!clock.isAhead(now.stamp)) clock.observe(now.stamp)
+      else if (!this.#outbox.isUnsent(key, now)) ahead.push([key, now])
     }
     yield* this.#stampAnew()
     yield* this.#hold(ahead)
