@@ -172,7 +172,7 @@ class TurnsTest(NetworkTestCase):
         clock = mine._replica.clock
         clock.offset_ms += 3_600_000
         for at in range(count // 2):
-            mine[f"own-{at}"] = 1
+            mine[f"own-{at}"] = "x" * 58
         turns = self.settle(lambda: len(theirs) == count)
         self.assertLess(mine.stamp("own-0").ms, mine.now_ms() + 1000)  # type: ignore[union-attr]
         self.assertEqual(mine.digest(), theirs.digest())
