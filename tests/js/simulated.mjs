@@ -55,6 +55,7 @@ const commands = {
     })
     watched.wait(promise, write)
   },
+  whenSaved: (machine, number, count) => void of(machine, number).tellWhenSaved(count),
   close: (machine, number) => void of(machine, number).map.close(),
   digest: (machine, number) => of(machine, number).digest(),
 }

@@ -44,6 +44,7 @@ export class Watched {
     this.#nest(replica, "restamp", (_, keys) => keys)
     this.#nest(replica, "rewrite", (_, key) => key)
     this.#nest(replica, "forget", (_, key) => key)
+    this.#nest(this.#seat.peer, "adopt", (_, key, { stamp }, base) => [key, stamp, base ?? null])
     this.#nest(replica, "holdAgain", (ahead) => ahead.map(itemOf))
   }
 
@@ -116,6 +117,11 @@ export class Watched {
       (result) => this.tell("taken", write, result ?? null),
       (error) => this.tell("refused", write, error.code),
     )
+  }
+
+  /** @param {number} count of writes up to now */
+  async tellWhenSaved(count) {
+    if (await this.map.saved()) this.tell("saved", count)
   }
 
   digest() {

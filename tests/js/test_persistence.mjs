@@ -262,6 +262,19 @@ test("nothing is left to do after all is closed", async () => {
   assert.equal(network.clock.pending, 0)
 })
 
+test("a connection that is closed waits for a map that was closed just before", async () => {
+  const store = new MemoryStore(disks)
+  const { clock } = network
+  store.turn = () => new Promise((resolve) => void clock.later(0.1, () => resolve(undefined)))
+  const tab = await open(store)
+  tab.map.set("a", 1)
+  void tab.map.close()
+  const closed = tab.map.connection.close().then(() => network.clock.pending)
+  await network.pass(5)
+  assert.equal(await closed, 0)
+  assert.equal(disks.open.size, 0)
+})
+
 test("two tabs save in one copy, and neither undoes what the other saved", async () => {
   const tabs = [await open(), await open()]
   network.stop()

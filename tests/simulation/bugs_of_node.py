@@ -120,3 +120,27 @@ def js_time_asked_once() -> Edit:
 def js_floor_ignored() -> Edit:
     """An entry that may have been deleted long ago is taken from anybody."""
     return "lww", "return knownMs === null || knownMs > this.forgotMs", "return true"
+
+
+# -- what is kept on a disk ----------------------------------------------------------------------
+
+
+@node_bug()
+def js_unsent_writes_not_read() -> Edit:
+    """A page that is loaded again does not look for what it had not sent."""
+    adopted = (
+        "    for (const { key, entry, base } of this.#writes) this.#peer.adopt(key, entry, base)\n"
+    )
+    return "saving", adopted, ""
+
+
+@node_bug()
+def js_said_to_be_saved_too_early() -> Edit:
+    """A write is said to be kept before the disk has it."""
+    return "persistence", "      this.#waiting.push(resolve)\n", "      resolve(true)\n"
+
+
+@node_bug()
+def js_old_copy_taken_for_new() -> Edit:
+    """Who is loaded again after a long time thinks that it knows of all deletes."""
+    return "saving", "    if (syncedMs !== null) this.#peer.resume(syncedMs)\n", ""

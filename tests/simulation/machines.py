@@ -73,10 +73,10 @@ class Machine:
             self.clock, self, self._random.random, retention_seconds=self._retention_seconds
         )
 
-    def _new_map(self, uri: str) -> DistributedMap:
+    def _new_copy(self, uri: str) -> Copy:
         shared = DistributedMap(self.connection, uri)
         order_sets(shared)
-        return shared
+        return Copy(self._witness, self.name, shared, uri)
 
     def connect(self, attempt: Attempt) -> Callable[[], None]:
         """See IConnector."""
@@ -85,7 +85,7 @@ class Machine:
 
     def open(self, uri: str) -> Copy:
         """Opens a map, again if it was closed."""
-        copy = Copy(self._witness, self.name, self._new_map(uri), uri)
+        copy = self._new_copy(uri)
         self.copies[uri] = copy
         return copy
 

@@ -12,7 +12,9 @@ from twisted.logger import Logger
 
 from distmap.connection import Attempt
 from distmap.errors import ConnectionProblem
+from tests.simulation.copies import Copy
 from tests.simulation.machines import Machine
+from tests.simulation.node_copies import Disk, KeptCopy
 from tests.simulation.node_maps import NodeMap
 from tests.simulation.node_process import Node
 from tests.simulation.pipes import Net, Weather
@@ -75,7 +77,7 @@ class NodeMachine(Machine):
     Args:
         node: where it runs.
         is_page: it has a page's WebSocket, which cannot be dropped, and hears a page's events.
-        disk: the name of what its maps are kept on; None if they are not.
+        disk: what its maps are kept on; None if they are not.
 
     The others are those of Machine.
     """
@@ -94,9 +96,9 @@ class NodeMachine(Machine):
         *,
         node: Node,
         is_page: bool,
-        disk: str | None,
+        disk: Disk | None,
     ) -> None:
-        self.disk = disk
+        self._disk = disk
         self._node = node
         self._is_page = is_page
         self._maps: list[NodeMap] = []
@@ -111,6 +113,11 @@ class NodeMachine(Machine):
         }
         super().__init__(net, witness, name, seed, skew, weather, retention_seconds)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether its maps outlive its crash."""
+        return self._disk is not None
+
     # -- the client -------------------------------------------------------------------------------
 
     def _new_connection(self) -> Any:
@@ -120,23 +127,25 @@ class NodeMachine(Machine):
                 "seed": self._node_seed,
                 "retentionMs": self._retention_seconds * 1000,
                 "isPage": self._is_page,
-                "disk": self.disk,
+                "disk": self._disk.name if self._disk is not None else None,
             }
             self._ask("machine", options)
         self.connection: Any = NodeConnection(self._ask)
         self._ask("connect")
         return self.connection
 
-    def _new_map(self, uri: str) -> Any:
+    def _new_copy(self, uri: str) -> Copy:
         number = len(self._maps)
 
         def ask(command: str, *details: object) -> None:
             self._ask(command, number, *details)
 
-        shared = NodeMap(ask, self.connection, self._now_ms, self._broken)
+        shared: Any = NodeMap(ask, self.connection, self._now_ms, self._broken)
         self._maps.append(shared)
         ask("open", uri)
-        return shared
+        if self._disk is None:
+            return Copy(self._witness, self.name, shared, uri)
+        return KeptCopy(self._witness, self.name, shared, uri, self._disk)
 
     def _now_ms(self) -> int:
         return int(self.clock.seconds() * 1000)
@@ -236,7 +245,10 @@ def on_node(plan: Plan, name: str) -> bool:
 
 
 def new_node_machine(node: Node, plan: Plan, *about: Any) -> NodeMachine:
-    """A machine of a kind that the plan decides."""
-    name = about[2]
+    """A machine of a kind that the plan decides; after a crash it finds what it had kept."""
+    name = about[2].partition(".")[0]
     is_page = plan.random(f"page {name}").random() < 0.5
-    return NodeMachine(*about, node=node, is_page=is_page, disk=None)
+    disk = None
+    if plan.random(f"disk {name}").random() < 0.5:
+        disk = node.disks.setdefault(name, Disk(name))
+    return NodeMachine(*about, node=node, is_page=is_page, disk=disk)

@@ -155,6 +155,10 @@ class NodeMap(Mapping[str, Any]):
     def observe(self, handler: Callable[[Change], object]) -> None:
         self._handlers["change"] = handler
 
+    def when_saved(self, count: int) -> None:
+        """Tells the handler of ``saved`` that count when what is written up to now is kept."""
+        self._ask("whenSaved", count)
+
     def ready(self) -> Deferred[NodeMap]:
         return self._ready
 
@@ -196,6 +200,17 @@ class NodeMap(Mapping[str, Any]):
     def _told_forget(self, inner: list[list[Any]], key: str) -> None:
         self._within(inner)
         self._replica.forget(key)
+
+    def _told_adopt(self, inner: list[list[Any]], write: list[Any]) -> None:
+        key, stamp, base = write
+        stamps = [
+            each and Stamp(each["ms"], each["counter"], each["writer"]) for each in (stamp, base)
+        ]
+        self._within(inner)
+        self._call("adopt", self._replica.tell_again, key, *stamps)
+
+    def _told_saved(self, count: int) -> None:
+        self._call("saved", count)
 
     def _told_holdAgain(self, inner: list[list[Any]], ahead: list[Any]) -> None:  # noqa: N802
         self._within(inner)

@@ -43,14 +43,19 @@ class Node:
 
     Args:
         edits: bugs to plant.
+
+    Attributes:
+        disks: by the name of the machine, what outlives its crash.
     """
 
     def __init__(self, edits: list[Edit] | None = None) -> None:
+        self.disks: dict[str, Any] = {}
         self._edits = edits or []
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self, scale: dict[str, int]) -> None:
         """Begins another network, with these sizes of the code."""
+        self.disks = {}
         sizes = {SIZES[name]: size for name, size in scale.items() if name in SIZES}
         done = self.ask("begin", sizes)
         if done:

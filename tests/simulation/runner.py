@@ -19,6 +19,7 @@ from distmap.channel import Member
 from tests.simulation import bugs, checker
 from tests.simulation.bugs_of_node import NODE_BUGS
 from tests.simulation.faults import Faults
+from tests.simulation.node_faults import NodeFaults
 from tests.simulation.node_process import Node
 from tests.simulation.plan import make_plan, replaced
 from tests.simulation.timeline import Livelock
@@ -154,8 +155,11 @@ def _run(world: World) -> None:
         start = starts.choice((0.0, 0.0, starts.uniform(0, 5)))
         seed = "m0" if plan.twins and number == 1 else ""
         world.at(start, world.add_machine, f"m{number}", plan.skews[number], seed)
-    Workload(world).schedule()
+    workload = Workload(world)
+    workload.schedule()
     Faults(world).schedule()
+    if world.has_node:
+        NodeFaults(world, workload).schedule()
     world.run_until(plan.seconds)
     for step in (checker.heal, checker.settle, checker.check, checker.close):
         if world.failure is None:

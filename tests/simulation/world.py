@@ -83,6 +83,11 @@ class World:
         self.tombstones: dict[str, dict[str, set[Stamp]]] = {uri: {} for uri in self.uris}
         self.start_relay()
 
+    @property
+    def has_node(self) -> bool:
+        """Whether some machines may have the JavaScript client."""
+        return self._node is not None
+
     # -- what is told: see Witness ----------------------------------------------------------------
 
     @property
@@ -239,7 +244,7 @@ class World:
     def _new_machine(self, name: str, seed: str, skew: float, weather: Weather) -> Machine:
         retention = self.plan.retention_seconds
         about = (self.net, self, name, seed, skew, weather, retention)
-        if self._node is None or not on_node(self.plan, name):
+        if self._node is None or not on_node(self.plan, name.partition(".")[0]):
             return Machine(*about)
         return new_node_machine(self._node, self.plan, *about)
 
