@@ -128,10 +128,7 @@ def js_floor_ignored() -> Edit:
 @node_bug()
 def js_unsent_writes_not_read() -> Edit:
     """A page that is loaded again does not look for what it had not sent."""
-    adopted = (
-        "    for (const { key, entry, base } of this.#writes) this.#peer.adopt(key, entry, base)\n"
-    )
-    return "saving", adopted, ""
+    return "saving", "this.#peer.adopt(key, entry, base)", "void [key, entry, base]"
 
 
 @node_bug()
@@ -140,7 +137,7 @@ def js_said_to_be_saved_too_early() -> Edit:
     return "persistence", "      this.#waiting.push(resolve)\n", "      resolve(true)\n"
 
 
-@node_bug()
+@node_bug("absence", "long partition")
 def js_old_copy_taken_for_new() -> Edit:
     """Who is loaded again after a long time thinks that it knows of all deletes."""
-    return "saving", "    if (syncedMs !== null) this.#peer.resume(syncedMs)\n", ""
+    return "peer", "    this.replica.knownMs = knownMs\n", "    this.replica.knownMs = null\n"

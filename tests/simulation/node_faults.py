@@ -67,7 +67,8 @@ class NodeFaults:
         self._world.remove_machine(machine, silent=self._random.random() < 0.5)
         self._reborn += 1
         name = f"{machine.name.partition('.')[0]}.r{self._reborn}"
-        away = self._random.choice((0.0, 0.02, 5.0, 5.0, 150.0)) * self._random.random()
+        most = min(self._world.plan.retention_seconds, 100)
+        away = self._random.choice((0.0, 0.02, 5.0, 1.6 * most)) * self._random.uniform(0.4, 1)
         self._world.at(self._world.now + away, self._world.add_machine, name, 0.0)
 
     def _opens_again(self, machine: NodeMachine) -> None:
