@@ -409,6 +409,22 @@ test("writes of a tab that was never in touch", async () => {
   assert.equal(peer.divergences, 0)
 })
 
+test("what the relay takes before the tab is in touch is saved all the same", async () => {
+  await openPeer()
+  network.last.silent = true // a donor that says nothing
+  const store = new MemoryStore(disks)
+  const { clock } = network
+  store.turn = () => new Promise((resolve) => void clock.later(0.5, () => resolve(undefined)))
+  const tab = await open(store)
+  await network.pass(2)
+  const events = [tab.map.set("apple", 3), tab.map.saved()]
+  await network.pass(2)
+  assert.deepEqual(await Promise.all(events), [undefined, true])
+  assert.equal(tab.map.status, "syncing")
+  tab.crash()
+  assert.deepEqual((await openOffline()).content, { apple: 3 })
+})
+
 test("an old copy is all there is, if nobody else is left", async () => {
   const tab = await open()
   tab.map.set("apple", 1)

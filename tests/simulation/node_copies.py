@@ -18,10 +18,12 @@ class Disk:
 
     Attributes:
         saved: by URI, the writes of which the client said that they are kept.
+        writers: the ids of all clients that wrote to it.
     """
 
     name: str
     saved: dict[str, list[Write]] = field(default_factory=lambda: defaultdict(list))
+    writers: set[str] = field(default_factory=set)
 
 
 class KeptCopy(Copy):
@@ -35,6 +37,7 @@ class KeptCopy(Copy):
 
     def __init__(self, witness: Witness, name: str, shared: Any, uri: str, disk: Disk) -> None:
         super().__init__(witness, name, shared, uri)
+        self._disk = disk
         self._saved = disk.saved[uri]
         self.writes.extend(self._saved)
         shared.on("adopt", self._adopts)
@@ -42,6 +45,7 @@ class KeptCopy(Copy):
 
     def _log(self, key: str, deferred: Any) -> None:
         super()._log(key, deferred)
+        self._disk.writers.add(self.replica.entries[key].stamp.writer)
         shared: Any = self.map
         shared.when_saved(len(self.writes))
 
@@ -60,6 +64,7 @@ class KeptCopy(Copy):
         if is_new:
             self._bases[key] = base
         self._latest_own = max(self._latest_own, stamp.when)
-        if self._foreign.get(key) == stamp:
+        foreign = self._foreign.get(key)
+        if foreign is not None and foreign.writer in self._disk.writers:
             del self._foreign[key]
             self._latest_foreign = max((s.when for s in self._foreign.values()), default=(0, 0))
