@@ -48,9 +48,8 @@ const commands = {
   batch: (machine, number, write, writes) => {
     const watched = of(machine, number)
     const promise = watched.map.batch(() => {
-      for (const [key, ...value] of writes) {
-        if (value.length) watched.map.set(key, value[0])
-        else watched.map.delete(key)
+      for (const [each, key, ...value] of writes) {
+        watched.wait(value.length ? watched.map.set(key, value[0]) : watched.map.delete(key), each)
       }
     })
     watched.wait(promise, write)

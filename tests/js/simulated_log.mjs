@@ -25,7 +25,7 @@ export function takeLog() {
 }
 
 /**
- * What is done within a call, and its result.
+ * What is done within a call, and its result; if it throws, all was done outside of it.
  *
  * @param {() => any} call
  * @returns {[inner: unknown[][], result: any]}
@@ -34,9 +34,9 @@ export function logOf(call) {
   const outer = takeLog()
   try {
     const result = call()
-    return [log, result]
+    return [takeLog(), result]
   } finally {
-    log = outer
+    log = [...outer, ...log]
   }
 }
 

@@ -24,6 +24,7 @@ export class Watched {
     this.#replica = this.map._replica
     this.#seat = this.map._seat
     this.#watchReplica()
+    this.#watchPeer()
     this.#watchSeat()
     this.#watchMap()
     this.tell("status", this.map.status, "")
@@ -44,8 +45,27 @@ export class Watched {
     this.#nest(replica, "restamp", (_, keys) => keys)
     this.#nest(replica, "rewrite", (_, key) => key)
     this.#nest(replica, "forget", (_, key) => key)
-    this.#nest(this.#seat.peer, "adopt", (_, key, { stamp }, base) => [key, stamp, base ?? null])
     this.#nest(replica, "holdAgain", (ahead) => ahead.map(itemOf))
+  }
+
+  #watchPeer() {
+    const { peer } = this.#seat
+    this.#nest(peer, "adopt", (_, key, { stamp }, base) => [key, stamp, base ?? null])
+    const receive = peer.receive.bind(peer)
+    this.#nest(peer, "receive", () => null)
+    const receiveEntries = peer.receive
+    // Of the relay, or of others.
+    peer.receive = (/** @type {unknown} */ payload) =>
+      Array.isArray(payload) ? receive(payload) : receiveEntries(payload)
+    after(peer.outbox, "nextMessage", (message) => {
+      if (message === null) return
+      const { entries } = [...peer.outbox._sent].at(-1)
+      this.tell("sends", entries.map(stampedOf), this.#waiting(), peer.outbox.unsent)
+    })
+  }
+
+  #waiting() {
+    return Array.from(this.#seat.peer.outbox._waiting, stampedOf)
   }
 
   #watchSeat() {
@@ -68,6 +88,7 @@ export class Watched {
     map.on("superseded", (/** @type {any} */ value, /** @type {string} */ key) =>
       this.tell("superseded", key, value),
     )
+    map.observeBatch(() => this.tell("changes"))
     map.observe((/** @type {any} */ { key, value = null, oldValue = null, deleted }) =>
       this.tell("change", key, value, oldValue, deleted),
     )
@@ -97,13 +118,19 @@ export class Watched {
   report() {
     const { peer, _syncs: syncs } = this.#seat
     const { clock, held, knownMs } = this.#replica
-    const state = [
-      ...[this.map.peers, peer.id, [...peer.outbox._waiting.keys()], this.map._writes._waiting.size],
-      ...[syncs._syncing !== null, syncs.serving.size, knownMs, clock.offsetMs],
-      [...held].map(itemOf),
-    ]
+    const state = {
+      peers: this.map.peers,
+      peer: peer.id,
+      waiting: this.#waiting(),
+      writes: this.map._writes._waiting.size,
+      syncing: syncs._syncing !== null,
+      serving: syncs.serving.size,
+      knownMs,
+      clock: [clock.offsetMs, clock.heardMs, clock._ms, clock._counter],
+      held: [...held].map(itemOf),
+    }
     const text = JSON.stringify(state)
-    if (text !== this.#state) this.tell("state", ...state)
+    if (text !== this.#state) this.tell("state", state)
     this.#state = text
   }
 
@@ -114,7 +141,10 @@ export class Watched {
   wait(promise, write) {
     if (write === null) return
     promise.then(
-      (result) => this.tell("taken", write, result ?? null),
+      (result) => {
+        this.report()
+        this.tell("taken", write, result ?? null)
+      },
       (error) => this.tell("refused", write, error.code),
     )
   }
@@ -160,6 +190,11 @@ function after(owner, name, call) {
 /** @param {any} entry */
 function entryOf({ stamp: { ms, counter, writer }, value, extras }) {
   return [ms, counter, writer, value, extras]
+}
+
+/** @param {[string, any]} item */
+function stampedOf([key, { stamp: { ms, counter, writer } }]) {
+  return [key, ms, counter, writer]
 }
 
 /** @param {[string, any]} item */

@@ -140,7 +140,7 @@ class NodeMachine(Machine):
         def ask(command: str, *details: object) -> None:
             self._ask(command, number, *details)
 
-        shared: Any = NodeMap(ask, self.connection, self._now_ms, self._broken)
+        shared: Any = NodeMap(ask, self._do, self.connection, self._now_ms, self._broken)
         self._maps.append(shared)
         ask("open", uri)
         if self._disk is None:
@@ -177,12 +177,14 @@ class NodeMachine(Machine):
 
     def _ask(self, command: str, *details: object) -> None:
         for what, *more in self._node.ask(command, self.name, self._now_ms(), *details):
-            done = self._done.get(what)
-            if done is not None:
-                done(*more)
-            else:
-                number, *rest = more
-                self._maps[number].told(what, *rest)
+            self._do(what, *more)
+
+    def _do(self, what: str, *details: Any) -> Any:
+        done = self._done.get(what)
+        if done is not None:
+            return done(*details)
+        number, *rest = details
+        return self._maps[number].told(what, *rest)
 
     def _done_later(self, timer: int, seconds: float, whose: str) -> None:
         clock = self._kernel if whose == "store" else self.clock

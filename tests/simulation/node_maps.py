@@ -8,6 +8,7 @@ finds things as they were there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -16,12 +17,10 @@ from twisted.internet.defer import Deferred, fail
 from distmap import errors, values
 from distmap.changes import Change
 from distmap.clock import Stamp
-from distmap.entries import HASH_DIGITS, Entry
+from distmap.entries import HASH_DIGITS
 from distmap.lww import Update
 from distmap.status import Status
-
-Ask = Callable[..., None]
-"""Has a command carried out, and tells what was done."""
+from tests.simulation.node_replicas import Ask, Do, NodeReplica, NodeSeat, Within, entry_of
 
 ERRORS: Final = {kind.code: kind for kind in (errors.MapClosed, errors.Superseded)}
 
@@ -31,67 +30,17 @@ def _error(code: str) -> errors.DistMapError:
     return kind(code) if kind is not None else errors.DistMapError(code)
 
 
-def _entry(ms: int, counter: int, writer: str, value: str | None, extras: str | None) -> Entry:
-    texts = [None if text is None else text.encode() for text in (value, extras)]
-    return Entry(Stamp(ms, counter, writer), *texts)
-
-
-class NodeReplica:
-    """The entries; see :class:`distmap.lww.Replica`."""
-
-    def __init__(self, ask: Ask, now_ms: Callable[[], int]) -> None:
-        self.entries: dict[str, Entry] = {}
-        self.held: list[tuple[str, Entry]] = []
-        self.known_ms: int | None = None
-        self.offset_ms = 0.0
-        self.clock = SimpleNamespace(now_ms=lambda: max(0, int(now_ms() + self.offset_ms)))
-        self.summary = (0, 0)
-        self._ask = ask
-        self.tell_again: Callable[[], list[Update]] = list
-        """Tells what was done within the call that is told just now."""
-
-    def digest(self) -> tuple[int, int]:
-        """Of the entries over there; what is too old is forgotten there then."""
-        self._ask("digest")
-        return self.summary
-
-    def _place(self, key: str, entry: Entry, old: Entry | None) -> Update:
-        self.entries[key] = entry
-        return Update(key, entry, old)
-
-    def merge_many(self, items: Any) -> list[Update]:
-        """It takes them one by one, and tells of each."""
-        raise AssertionError
-
-    def restamp(self, keys: list[str]) -> list[Update]:
-        return self.tell_again()
-
-    def rewrite(self, key: str, value: bytes | None, stamp: Stamp | None = None) -> Update:
-        return self.tell_again()[-1]
-
-    def forget(self, key: str) -> Update:
-        entry = self.entries[key]
-        self.tell_again()
-        return Update(key, entry.replace(value=None), entry)
-
-    def hold_again(self) -> list[tuple[str, Entry]]:
-        ahead = dict(self.entries)
-        self.tell_again()
-        return [(key, entry) for key, entry in ahead.items() if key not in self.entries]
-
-
-class NodeSeat:
-    """The seat; see :class:`distmap.seat.Seat`. What it does is told before it is done."""
+class NodeBatch:
+    """What is written together; see :meth:`distmap.DistributedMap.batch`."""
 
     def __init__(self) -> None:
-        self.peer = SimpleNamespace(id="", outbox=())
-        self._syncs = SimpleNamespace(_syncing=None, serving=())
+        self.writes: list[tuple[Any, ...]] = []
+        self.values: dict[str, Any] = {}
+        self._taken: Deferred[None] = Deferred()
 
-    def begin_sync(self, donor: str) -> None:
-        """It does."""
-
-    def became_ready(self, how: str) -> None:
-        """It did."""
+    def taken(self) -> Deferred[None]:
+        """Fires when the relay has all of it."""
+        return self._taken
 
 
 class NodeMap(Mapping[str, Any]):
@@ -99,34 +48,46 @@ class NodeMap(Mapping[str, Any]):
 
     Args:
         ask: has a command about this map carried out.
+        do: does again something that was done there.
         connection: that it is on.
         now_ms: the wall clock of its machine.
         broken: is told what cannot be.
     """
 
     def __init__(
-        self, ask: Ask, connection: Any, now_ms: Callable[[], int], broken: Callable[[str], None]
+        self,
+        ask: Ask,
+        do: Do,
+        connection: Any,
+        now_ms: Callable[[], int],
+        broken: Callable[[str], None],
     ) -> None:
         self.connection = connection
         self.status = Status("")
         self.peers = 0
         self._ask = ask
         self._broken = broken
-        self._replica = NodeReplica(ask, now_ms)
-        self._seat = NodeSeat()
+        self._within = Within(do)
+        self._replica = NodeReplica(ask, now_ms, self._within)
+        self._seat = NodeSeat(self._within)
         self._writes: Any = ()
         self._handlers: dict[str, Callable[..., object]] = {}
         self._ready: Deferred[NodeMap] = Deferred()
         self._waiting: dict[int, Deferred[Any]] = {}
-        self._lasts = 0
+        self._last_write = 0
+        self._batch: NodeBatch | None = None
 
     # -- the user's side --------------------------------------------------------------------------
 
     def __getitem__(self, key: str) -> Any:
-        value = self._replica.entries[key].value
+        if self._batch is not None and key in self._batch.values:
+            value = self._batch.values[key]
+        else:
+            text = self._replica.entries[key].value
+            value = None if text is None else values.decode(text)
         if value is None:
             raise KeyError(key)
-        return values.decode(value)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return (key for key, entry in self._replica.entries.items() if entry.value is not None)
@@ -146,6 +107,31 @@ class NodeMap(Mapping[str, Any]):
     def delete(self, key: str) -> Deferred[Any]:
         return self._write("delete", key)
 
+    @contextmanager
+    def batch(self) -> Iterator[NodeBatch]:
+        """What is written within it is written together at its end."""
+        self._batch = batch = NodeBatch()
+        try:
+            yield batch
+        finally:
+            self._batch = None
+        self._ask("batch", self._wait(batch.taken()), batch.writes)
+
+    def _write(self, what: str, key: str, *value: Any) -> Deferred[Any]:
+        deferred: Deferred[Any] = Deferred()
+        number = self._wait(deferred)
+        if self._batch is not None:
+            self._batch.writes.append((number, key, *value))
+            self._batch.values[key] = value[0] if value else None
+        else:
+            self._ask(what, number, key, *value)
+        return deferred
+
+    def _wait(self, deferred: Deferred[Any]) -> int:
+        self._last_write += 1
+        self._waiting[self._last_write] = deferred
+        return self._last_write
+
     def close(self) -> None:
         self._ask("close")
 
@@ -155,6 +141,9 @@ class NodeMap(Mapping[str, Any]):
     def observe(self, handler: Callable[[Change], object]) -> None:
         self._handlers["change"] = handler
 
+    def observe_batch(self, handler: Callable[[list[Change]], object]) -> None:
+        self._handlers["changes"] = handler
+
     def when_saved(self, count: int) -> None:
         """Tells the handler of ``saved`` that count when what is written up to now is kept."""
         self._ask("whenSaved", count)
@@ -162,14 +151,7 @@ class NodeMap(Mapping[str, Any]):
     def ready(self) -> Deferred[NodeMap]:
         return self._ready
 
-    def _write(self, what: str, *details: object) -> Deferred[Any]:
-        self._lasts += 1
-        deferred: Deferred[Any] = Deferred()
-        self._waiting[self._lasts] = deferred
-        self._ask(what, self._lasts, *details)
-        return deferred
-
-    # -- what Node.js tells -----------------------------------------------------------------------
+    # -- what Node.js tells: of the replica and the peer -------------------------------------------
 
     def told(self, what: str, *details: Any) -> Any:
         """Does again what was done there."""
@@ -177,44 +159,38 @@ class NodeMap(Mapping[str, Any]):
 
     def _told_place(self, key: str, entry: list[Any]) -> Update:
         replica = self._replica
-        return replica._place(key, _entry(*entry), replica.entries.get(key))
+        return replica._place(key, entry_of(*entry), replica.entries.get(key))
 
     def _told_remove(self, key: str) -> None:
         del self._replica.entries[key]
 
-    def _within(self, inner: list[list[Any]]) -> None:
-        def tell_again() -> list[Update]:
-            done = [self.told(what, *details) for what, _, *details in inner]
-            return [update for update in done if update is not None]
-
-        self._replica.tell_again = tell_again
-
     def _told_restamp(self, inner: list[list[Any]], keys: list[str]) -> None:
-        self._within(inner)
+        self._within.during(inner)
         self._replica.restamp(keys)
 
     def _told_rewrite(self, inner: list[list[Any]], key: str) -> None:
-        self._within(inner)
+        self._within.during(inner)
         self._replica.rewrite(key, None)
 
     def _told_forget(self, inner: list[list[Any]], key: str) -> None:
-        self._within(inner)
+        self._within.during(inner)
         self._replica.forget(key)
 
-    def _told_adopt(self, inner: list[list[Any]], write: list[Any]) -> None:
-        key, stamp, base = write
-        stamps = [
-            each and Stamp(each["ms"], each["counter"], each["writer"]) for each in (stamp, base)
-        ]
-        self._within(inner)
-        self._call("adopt", self._replica.tell_again, key, *stamps)
-
-    def _told_saved(self, count: int) -> None:
-        self._call("saved", count)
-
     def _told_holdAgain(self, inner: list[list[Any]], ahead: list[Any]) -> None:  # noqa: N802
-        self._within(inner)
+        self._within.during(inner)
         self._replica.hold_again()
+
+    def _told_adopt(self, inner: list[list[Any]], write: list[Any]) -> None:
+        key, *stamps = write
+        self._within.during(inner)
+        self._call("adopt", self._within.do, key, *(each and Stamp(**each) for each in stamps))
+
+    def _told_receive(self, inner: list[list[Any]], _: None) -> None:
+        self._within.during(inner)
+        self._seat.peer.receive(b"{}")
+
+    def _told_sends(self, sent: list[Any], waiting: list[Any], unsent: list[str]) -> None:
+        self._seat.peer.outbox.send(sent, waiting, unsent)
 
     def _told_beginSync(self, donor: str) -> None:  # noqa: N802
         self._seat.begin_sync(donor)
@@ -222,27 +198,20 @@ class NodeMap(Mapping[str, Any]):
     def _told_becameReady(self, how: str) -> None:  # noqa: N802
         self._seat.became_ready(how)
 
-    def _told_state(
-        self,
-        peers: int,
-        peer: str,
-        outbox: list[str],
-        writes: int,
-        syncing: bool,
-        serving: int,
-        known_ms: int | None,
-        offset_ms: float,
-        held: list[list[Any]],
-    ) -> None:
-        self.peers = peers
-        self._seat.peer = SimpleNamespace(id=peer, outbox=dict.fromkeys(outbox))
-        self._seat._syncs = SimpleNamespace(
-            _syncing=True if syncing else None, serving=range(serving)
-        )
-        self._writes = range(writes)
-        self._replica.known_ms = known_ms
-        self._replica.offset_ms = offset_ms
-        self._replica.held = [(key, _entry(*entry)) for key, *entry in held]
+    def _told_state(self, state: dict[str, Any]) -> None:
+        replica, peer = self._replica, self._seat.peer
+        self.peers = state["peers"]
+        self._writes = range(state["writes"])
+        peer.id = state["peer"]
+        peer.outbox.wait(state["waiting"])
+        syncing = True if state["syncing"] else None
+        self._seat._syncs = SimpleNamespace(_syncing=syncing, serving=range(state["serving"]))
+        replica.known_ms = state["knownMs"]
+        clock = replica.clock
+        clock.offset_ms, clock.heard_ms, clock._ms, clock._counter = state["clock"]
+        replica.held = [(key, entry_of(*entry)) for key, *entry in state["held"]]
+
+    # -- of the map -------------------------------------------------------------------------------
 
     def _told_status(self, status: str, code: str) -> None:
         self.status = Status(status, _error(code) if code else None)
@@ -255,8 +224,14 @@ class NodeMap(Mapping[str, Any]):
     def _told_superseded(self, key: str, value: Any) -> None:
         self._call("superseded", value, key, self)
 
+    def _told_changes(self) -> None:
+        self._call("changes", [])
+
     def _told_change(self, key: str, value: Any, old_value: Any, deleted: bool) -> None:
         self._call("change", Change(key, value, old_value, deleted, False, "", 0))
+
+    def _told_saved(self, count: int) -> None:
+        self._call("saved", count)
 
     def _call(self, name: str, *args: object) -> None:
         handler = self._handlers.get(name)
