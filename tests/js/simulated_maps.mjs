@@ -117,7 +117,7 @@ export class Watched {
   /** Tells how things are, if they have changed. */
   report() {
     const { peer, _syncs: syncs } = this.#seat
-    const { clock, held, knownMs } = this.#replica
+    const { clock, held, knownMs, mayForget = knownMs === null } = this.#replica
     const state = {
       peers: this.map.peers,
       peer: peer.id,
@@ -126,6 +126,7 @@ export class Watched {
       syncing: syncs._syncing !== null,
       serving: syncs.serving.size,
       knownMs,
+      mayForget,
       clock: [clock.offsetMs, clock.heardMs, clock._ms, clock._counter],
       held: [...held].map(itemOf),
     }

@@ -206,7 +206,7 @@ class NodeMap(Mapping[str, Any]):
         peer.outbox.wait(state["waiting"])
         syncing = True if state["syncing"] else None
         self._seat._syncs = SimpleNamespace(_syncing=syncing, serving=range(state["serving"]))
-        replica.known_ms = state["knownMs"]
+        replica.known_ms, replica.may_forget = state["knownMs"], state["mayForget"]
         clock = replica.clock
         clock.offset_ms, clock.heard_ms, clock._ms, clock._counter = state["clock"]
         replica.held = [(key, entry_of(*entry)) for key, *entry in state["held"]]

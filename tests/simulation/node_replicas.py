@@ -50,6 +50,7 @@ class NodeReplica:
         self.entries: dict[str, Entry] = {}
         self.held: list[tuple[str, Entry]] = []
         self.known_ms: int | None = None
+        self.may_forget = False
         self.clock = HybridClock(now_ms, "")
         self.summary = (0, 0)
         self._ask = ask
