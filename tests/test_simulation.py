@@ -14,7 +14,7 @@ from tests.simulation.bugs_of_node import NODE_BUGS
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = 1000
-NODE_SEEDS = 300
+NODE_SEEDS = 200
 
 
 def simulate(*arguments: str, hash_seed: str = "random") -> subprocess.CompletedProcess[str]:
@@ -70,7 +70,7 @@ class NodeTest(Simulation):
 
     def test_planted_bugs_are_found(self) -> None:
         self.assertGreaterEqual(len(NODE_BUGS), 10)
-        done = simulate("--node", "--bugs", "--seeds", str(NODE_SEEDS))
+        done = simulate("--node", "--bugs", "--seeds", str(SEEDS))
         self.tell(done)
         self.assertEqual(done.stdout.count(" finds: js "), len(NODE_BUGS))
 

@@ -92,12 +92,6 @@ def js_missing_not_handed_over() -> Edit:
     return "sync", handed, ""
 
 
-@node_bug("partition", "long partition")
-def js_donor_tells_nobody() -> Edit:
-    """What a newcomer brought stays with its donor."""
-    return "syncing", "    this.party.learned(updates)\n", "    this.party.merged(updates)\n"
-
-
 @node_bug("mute donor")
 def js_silent_donor_not_replaced() -> Edit:
     """A newcomer waits for ever for a donor that says nothing."""

@@ -1,4 +1,4 @@
-"""A copy that is kept on a disk, and found again after a crash."""
+"""Copies of maps in JavaScript, and how some of them outlive a crash."""
 
 from __future__ import annotations
 
@@ -26,7 +26,19 @@ class Disk:
     writers: set[str] = field(default_factory=set)
 
 
-class KeptCopy(Copy):
+class NodeCopy(Copy):
+    """A copy of a map in JavaScript."""
+
+    def _taken(self, result: object, write: Write) -> None:
+        if not write.anew:
+            super()._taken(result, write)
+            return
+        # A promise tells a little late: meanwhile the write may have been stamped anew, and wait.
+        self.waiting.pop(id(write), None)
+        write.settled = "taken"
+
+
+class KeptCopy(NodeCopy):
     """A copy of a map in JavaScript that is kept: the writes kept before are its own.
 
     Args:

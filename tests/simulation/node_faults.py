@@ -46,14 +46,18 @@ class NodeFaults:
         self._world.trace("FAULT", "reload", machine)
         self._world.faults["reload"] += 1
         machine.partition(True)
-        for _ in range(self._random.randint(1, 4)):
+        for _ in range(self._random.randint(0, 3)):
             self._soon(2, partial(self._write, machine))
-        self._soon(2.2, partial(self._end, machine))
+        self._soon(2.2, partial(self._write_and_end, machine))
 
     def _write(self, machine: NodeMachine) -> None:
         copies = [copy for copy in machine.copies.values() if not copy.closed]
         if machine in self._world.machines and machine.awake and copies:
             self._workload.write(self._random.choice(copies))
+
+    def _write_and_end(self, machine: NodeMachine) -> None:
+        self._write(machine)
+        self._soon(self._random.choice((0.02, 0.2, 2)), partial(self._end, machine))
 
     def _end(self, machine: NodeMachine) -> None:
         if machine not in self._world.machines or not machine.awake:

@@ -14,7 +14,7 @@ from distmap.connection import Attempt
 from distmap.errors import ConnectionProblem
 from tests.simulation.copies import Copy
 from tests.simulation.machines import Machine
-from tests.simulation.node_copies import Disk, KeptCopy
+from tests.simulation.node_copies import Disk, KeptCopy, NodeCopy
 from tests.simulation.node_maps import NodeMap
 from tests.simulation.node_process import Node
 from tests.simulation.pipes import Net, Weather
@@ -144,7 +144,7 @@ class NodeMachine(Machine):
         self._maps.append(shared)
         ask("open", uri)
         if self._disk is None:
-            return Copy(self._witness, self.name, shared, uri)
+            return NodeCopy(self._witness, self.name, shared, uri)
         return KeptCopy(self._witness, self.name, shared, uri, self._disk)
 
     def _now_ms(self) -> int:

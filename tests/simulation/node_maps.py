@@ -248,7 +248,9 @@ class NodeMap(Mapping[str, Any]):
         self._waiting.pop(write).callback(result)
 
     def _told_refused(self, write: int, code: str) -> None:
-        fail(_error(code)).chainDeferred(self._waiting.pop(write))
+        deferred = self._waiting.pop(write)
+        if deferred.callbacks:  # who does not look at a promise does not mind
+            deferred.errback(_error(code))
 
     def _told_digest(self, count: int, total: int, text: str, size: int, pairs: Any) -> None:
         self._replica.summary = count, total
