@@ -248,7 +248,7 @@ class NodeMap(Mapping[str, Any]):
         self._waiting.pop(write).callback(result)
 
     def _told_refused(self, write: int, code: str) -> None:
-        deferred = self._waiting.pop(write)
+        deferred: Any = self._waiting.pop(write)
         if deferred.callbacks:  # who does not look at a promise does not mind
             deferred.errback(_error(code))
 
