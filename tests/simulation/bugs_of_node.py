@@ -131,7 +131,7 @@ def js_said_to_be_saved_too_early() -> Edit:
     return "persistence", "      this.#waiting.push(resolve)\n", "      resolve(true)\n"
 
 
-@node_bug("absence", "long partition")
+@node_bug("absence")
 def js_old_copy_taken_for_new() -> Edit:
     """Who is loaded again after a long time thinks that it knows of all deletes."""
     return "peer", "    this.replica.knownMs = knownMs\n", "    this.replica.knownMs = null\n"

@@ -71,8 +71,10 @@ class NodeFaults:
         self._world.remove_machine(machine, silent=self._random.random() < 0.5)
         self._reborn += 1
         name = f"{machine.name.partition('.')[0]}.r{self._reborn}"
-        most = min(self._world.plan.retention_seconds, 100)
-        away = self._random.choice((0.0, 0.02, 5.0, 1.6 * most)) * self._random.uniform(0.4, 1)
+        plan = self._world.plan
+        long = 1.6 * min(plan.retention_seconds, 100)
+        chances = (0.02, 5.0, long, long) if "absence" in plan.faults else (0.0, 0.02, 5.0, long)
+        away = self._random.choice(chances) * self._random.uniform(0.4, 1)
         self._world.at(self._world.now + away, self._world.add_machine, name, 0.0)
 
     def _opens_again(self, machine: NodeMachine) -> None:
