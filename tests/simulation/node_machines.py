@@ -60,6 +60,9 @@ class NodeSocket(Attempt):
         if text:
             self._ask("received", self._number, text)
 
+    def attempt_congested(self, congested: bool) -> None:
+        """A page is not told of that."""
+
     def attempt_failed(self, problem: ConnectionProblem) -> None:
         if not self._dropped:
             self._ask("lost", self._number)
