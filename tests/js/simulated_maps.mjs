@@ -59,13 +59,18 @@ export class Watched {
       Array.isArray(payload) ? receive(payload) : receiveEntries(payload)
     after(peer.outbox, "nextMessage", (message) => {
       if (message === null) return
-      const { entries } = [...peer.outbox._sent].at(-1)
-      this.tell("sends", entries.map(stampedOf), this.#waiting(), peer.outbox.unsent)
+      const { entries, ...entry } = JSON.parse(message)
+      const sent = (entries ?? [entry]).map((/** @type {any} */ each) => [each.key, ...each.stamp])
+      this.tell("sends", sent, this.#waiting(), peer.outbox.unsent)
     })
   }
 
   #waiting() {
-    return Array.from(this.#seat.peer.outbox._waiting, stampedOf)
+    const { outbox } = this.#seat.peer
+    return Array.from(outbox._waiting.keys(), (key) => {
+      const { ms, counter, writer } = outbox.get(key).entry.stamp
+      return [key, ms, counter, writer]
+    })
   }
 
   #watchSeat() {
@@ -191,11 +196,6 @@ function after(owner, name, call) {
 /** @param {any} entry */
 function entryOf({ stamp: { ms, counter, writer }, value, extras }) {
   return [ms, counter, writer, value, extras]
-}
-
-/** @param {[string, any]} item */
-function stampedOf([key, { stamp: { ms, counter, writer } }]) {
-  return [key, ms, counter, writer]
 }
 
 /** @param {[string, any]} item */

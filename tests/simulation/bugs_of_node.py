@@ -53,10 +53,9 @@ def js_counters_not_compared() -> Edit:
 @node_bug()
 def js_tombstone_ignored() -> Edit:
     """A delete by another peer leaves nothing behind."""
-    taken = "    return this.#place(key, entry, old)\n  }\n\n  /**\n   * Whether somebody who knows"
-    update = "    const update = this.#place(key, entry, old)\n"
+    taken = "    this.clock.observe(entry.stamp)\n    return this.#place(key, entry, old)\n"
     forgotten = "    if (!hasValue(entry)) this.#remove(key)\n    return update\n"
-    return "lww", taken, update + forgotten + taken.partition("\n")[2]
+    return "lww", taken, taken.replace("return", "const update =") + forgotten
 
 
 @node_bug()
@@ -111,9 +110,10 @@ def js_time_asked_once() -> Edit:
 
 
 @node_bug("absence", "long partition")
-def js_floor_ignored() -> Edit:
-    """An entry that may have been deleted long ago is taken from anybody."""
-    return "lww", "return knownMs === null || knownMs > this.forgotMs", "return true"
+def js_deleted_entries_not_buried() -> Edit:
+    """Who brings what was deleted long ago is not told so."""
+    forbids = "return hasValue(entry) && entry.stamp.ms < this.floorMs && !this.entries.has(key)"
+    return "lww", forbids, "return false"
 
 
 # -- what is kept on a disk ----------------------------------------------------------------------
