@@ -52,7 +52,7 @@ export class Watched {
     const { peer } = this.#seat
     this.#nest(peer, "adopt", (_, key, { stamp }, base) => [key, stamp, base ?? null])
     const receive = peer.receive.bind(peer)
-    this.#nest(peer, "receive", () => null)
+    this.#nest(peer, "receive", (_, payload) => String(payload?.event))
     const receiveEntries = peer.receive
     // Of the relay, or of others.
     peer.receive = (/** @type {unknown} */ payload) =>

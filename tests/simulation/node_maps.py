@@ -7,7 +7,7 @@ finds things as they were there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Final
@@ -43,7 +43,7 @@ class NodeBatch:
         return self._taken
 
 
-class NodeMap(Mapping[str, Any]):
+class NodeMap(MutableMapping[str, Any]):
     """The map; see :class:`distmap.DistributedMap`.
 
     Args:
@@ -96,16 +96,20 @@ class NodeMap(Mapping[str, Any]):
         return sum(1 for _ in self)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._ask("set", None, key, value)
+        self._write("set", None, key, value)
 
     def __delitem__(self, key: str) -> None:
-        self._ask("delete", None, key)
+        self._write("delete", None, key)
 
     def set(self, key: str, value: Any) -> Deferred[Any]:
-        return self._write("set", key, value)
+        deferred: Deferred[Any] = Deferred()
+        self._write("set", self._wait(deferred), key, value)
+        return deferred
 
     def delete(self, key: str) -> Deferred[Any]:
-        return self._write("delete", key)
+        deferred: Deferred[Any] = Deferred()
+        self._write("delete", self._wait(deferred), key)
+        return deferred
 
     @contextmanager
     def batch(self) -> Iterator[NodeBatch]:
@@ -117,15 +121,12 @@ class NodeMap(Mapping[str, Any]):
             self._batch = None
         self._ask("batch", self._wait(batch.taken()), batch.writes)
 
-    def _write(self, what: str, key: str, *value: Any) -> Deferred[Any]:
-        deferred: Deferred[Any] = Deferred()
-        number = self._wait(deferred)
+    def _write(self, what: str, number: int | None, key: str, *value: Any) -> None:
         if self._batch is not None:
             self._batch.writes.append((number, key, *value))
             self._batch.values[key] = value[0] if value else None
         else:
             self._ask(what, number, key, *value)
-        return deferred
 
     def _wait(self, deferred: Deferred[Any]) -> int:
         self._last_write += 1
@@ -185,9 +186,9 @@ class NodeMap(Mapping[str, Any]):
         self._within.during(inner)
         self._call("adopt", self._within.do, key, *(each and Stamp(**each) for each in stamps))
 
-    def _told_receive(self, inner: list[list[Any]], _: None) -> None:
+    def _told_receive(self, inner: list[list[Any]], event: str) -> None:
         self._within.during(inner)
-        self._seat.peer.receive(b"{}")
+        self._seat.peer.receive(b'{"event":"%b"' % event.encode())
 
     def _told_sends(self, sent: list[Any], waiting: list[Any], unsent: list[str]) -> None:
         self._seat.peer.outbox.send(sent, waiting, unsent)
