@@ -11,14 +11,12 @@ from twisted.python.failure import Failure
 
 from distmap import Change, DistributedMap, Status
 from distmap.clock import Stamp
-from distmap.connection import Connection
 from distmap.correction import Correction
 from distmap.entries import Entry, wins
 from distmap.errors import MapClosed, Superseded
 from distmap.lww import Update
 from distmap.peer import BY_PEER
 from distmap.sync_donor import held_texts
-from tests.simulation.ordered import order_sets
 from tests.simulation.writes import Witness, Write
 
 
@@ -32,7 +30,7 @@ class Copy:
         waiting: writes whose Deferred has not fired.
     """
 
-    def __init__(self, witness: Witness, name: str, connection: Connection, uri: str) -> None:
+    def __init__(self, witness: Witness, name: str, shared: DistributedMap, uri: str) -> None:
         self.name = name
         self.uri = uri
         self.had: dict[str, Entry] = {}
@@ -55,9 +53,8 @@ class Copy:
         self._donor: Copy | None = None
         self._offered: dict[str, Entry] = {}
         self._witness = witness
-        self.map = DistributedMap(connection, uri)
+        self.map = shared
         self.replica = self.map._replica
-        order_sets(self.map)
         self._hook(self.replica, "_place", self._placed)
         self._hook(self.replica, "merge_many", self._merged_many)
         self._hook(self.replica, "restamp", self._restamped)
