@@ -126,10 +126,12 @@ class ConnectionProblem(DistMapError):
 
     Attributes:
         retry_seconds: when to try again, if the relay said so.
+        close_code: of the close frame that came, if one did.
     """
 
     code = "connection"
     retry_seconds: float | None = None
+    close_code: int | None = None
 
 
 class CannotConnect(ConnectionProblem):

@@ -11,11 +11,13 @@ from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerE
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from distmap.admission import Admission
+from distmap.metrics import Metrics
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
 from distmap.relay_site import RelaySite
 from distmap.relay_socket import ServerFactory, ServerSocket
-from distmap.site import RelayResource
+from distmap.site import RelayResource, host_of
 
 __all__ = ["CannotListen", "RelayOptions", "RelayService"]
 
@@ -59,6 +61,7 @@ class RelayService(Service):
             reactor, lambda text: factory.prepareMessage(text, False, True).payloadHybi, options
         )
         self.resource = RelayResource(factory, self.server, options.page)
+        self.resource.putChild(b"metrics", Metrics(self.server, options.metrics))
         self.port: IListeningPort | None = None
         self._listening: Deferred[None] | None = None
         self._endpoint = endpoint
@@ -108,7 +111,7 @@ class RelayService(Service):
         self._factory.set_close_seconds(self._options.websocket.close_seconds)
         if self._endpoint is None or self._listening is not None:
             return
-        self._site = site = RelaySite(self._reactor, self.resource)
+        self._site = site = self._make_site()
         failures: list[Failure] = []
 
         def failed(failure: Failure) -> None:
@@ -121,12 +124,24 @@ class RelayService(Service):
             self._listening = None
             raise CannotListen(f"distmap: {failures[0].getErrorMessage()}")
 
+    def _make_site(self) -> RelaySite:
+        options = self._options
+        return RelaySite(
+            self._reactor,
+            self.resource,
+            # As many again may be about to become WebSockets, or get the page.
+            Admission(options.connections, options.connections_per_address),
+            options.websocket.handshake_seconds,
+            options.header_bytes,
+            lambda event, cause: self.server.counts.observe(event, {"code": cause}),
+        )
+
     def _listens(self, port: IListeningPort) -> None:
         self.port = port
         self._log.info("listening on {host}", host=_name(port.getHost()))
 
     def _accept(self, socket: ServerSocket, address: IAddress) -> RelayConnection:
-        return self.server.accept(socket, _name(address))
+        return self.server.accept(socket, _name(address), host_of(address))
 
 
 def _name(address: Any) -> str:

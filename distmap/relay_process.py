@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 
 from distmap.relay import RelayService
 
@@ -24,6 +25,14 @@ class RelayProcessService(RelayService):
     """
 
     _log = Logger()
+    log_observer: ILogObserver | None = None
+    """Where to log; where twistd does if None."""
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Belongs to an application, which twistd asks where to log."""
+        if self.log_observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self.log_observer)
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
 
     def stopService(self) -> Deferred[Any]:
         """As :meth:`RelayService.stopService`; another signal meanwhile drops all connections."""
