@@ -36,15 +36,18 @@ class MuxDemux:
         limits: what is taken from the other side.
         id_prefix: begins the ids of the streams that this side opens; the two sides of a
             connection on which both open streams need different ones.
+        is_last: see :class:`FrameDecoder`.
     """
 
     __slots__ = ("_decoder", "_failed", "_ids", "_limits", "_out", "closing", "streams")
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS, id_prefix: str = "") -> None:
+    def __init__(
+        self, limits: Limits = DEFAULT_LIMITS, id_prefix: str = "", *, is_last: bool = False
+    ) -> None:
         self.streams: dict[str, MuxStream] = {}
         self.closing = False
         self._limits = limits
-        self._decoder = FrameDecoder(limits)
+        self._decoder = FrameDecoder(limits, is_last=is_last)
         self._out: list[bytes] = []
         self._ids = StreamIds(id_prefix, limits.id_bytes)
         self._failed = False
@@ -80,7 +83,7 @@ class MuxDemux:
         Raises:
             LocalProtocolError: the connection is closing, or neither side could send.
         """
-        if self.closing or self._failed:
+        if self.closing:
             raise LocalProtocolError("the connection is closing: no stream can be opened")
         if not (writable or readable):
             raise LocalProtocolError("a stream must be writable or readable")
@@ -143,7 +146,7 @@ class MuxDemux:
 
     def disconnect(self) -> list[MuxEvent]:
         """The connection is gone: closes all streams; nothing is sent any more."""
-        self._failed = True
+        self._failed = self.closing = True
         events = [event for stream in list(self.streams.values()) for event in self._close(stream)]
         self._out.clear()
         return events
