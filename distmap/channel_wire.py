@@ -16,14 +16,14 @@ from distmap.clock import MAX_TIME_MS
 from distmap.errors import RemoteProtocolError
 from distmap.values import MAX_INTEGER, NOT_JSON
 
-MAX_NAME_BYTES: Final = 128
-"""The longest name of a member."""
+MAX_NAME_CHARS: Final = 128
+"""The longest name of a member, in code points."""
 
 _Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 _Members = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 _Time = Annotated[float, Meta(ge=0, le=MAX_TIME_MS)]
 # A slash would make a route of other parts.
-_Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_BYTES, pattern=r"^[^/]*\Z")]
+_Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS, pattern=r"^[^/]*\Z")]
 
 
 class Details(msgspec.Struct):
@@ -112,8 +112,11 @@ def decode_control(text: bytes) -> Control | None:
 # -- of other members -----------------------------------------------------------------------------
 
 
-class _Said(msgspec.Struct):
+class _Event(msgspec.Struct):
     event: str
+
+
+class _Entries(msgspec.Struct):
     entries: list[Raw] = []
 
 
@@ -125,7 +128,9 @@ class Digest(msgspec.Struct):
     sum: _Count
 
 
-_said = msgspec.json.Decoder(_Said)
+# One after the other: a field of one message may be anything in another, such as an entry's extras.
+_events = msgspec.json.Decoder(_Event)
+_many = msgspec.json.Decoder(_Entries)
 _digests = msgspec.json.Decoder(Digest)
 
 
@@ -137,12 +142,12 @@ def decode_said(text: bytes) -> list[Raw] | Digest | None:
         RemoteProtocolError: it is malformed.
     """
     try:
-        said = _said.decode(text)
-        if said.event in ("set", "delete"):
+        event = _events.decode(text).event
+        if event in ("set", "delete"):
             return [Raw(text)]
-        if said.event == "entries":
-            return said.entries
-        digest = _digests.decode(text) if said.event == "digest" else None
+        if event == "entries":
+            return _many.decode(text).entries
+        digest = _digests.decode(text) if event == "digest" else None
     except NOT_JSON as error:
         raise RemoteProtocolError(f"a member sent a malformed message: {error}") from None
     if digest is not None and not is_name(digest.peer):
@@ -152,4 +157,4 @@ def decode_said(text: bytes) -> list[Raw] | Digest | None:
 
 def is_name(text: str) -> bool:
     """Whether a member could have this name."""
-    return 0 < len(text) <= MAX_NAME_BYTES and "/" not in text
+    return 0 < len(text) <= MAX_NAME_CHARS and "/" not in text

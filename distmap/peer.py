@@ -81,6 +81,8 @@ class Peer:
 
     def _receive_control(self, text: bytes) -> None:
         control = wire.decode_control(text)
+        if not self._open:
+            return  # a handler has left the map meanwhile
         if isinstance(control, wire.Welcome):
             self._welcome(control.details)
         elif control is not None and not self._online:

@@ -149,17 +149,16 @@ class Mutator:
     def _change_token(self, text: bytes) -> bytes:
         """Replaces a token, or writes something before it: also what is no JSON."""
         random = self._random.random
-        spans = [found.span() for found in _TOKENS.finditer(text)]
-        if not spans:
+        found = _TOKENS.search(text, int(random() * len(text)))
+        if found is None:
             return self._change_bytes(text)
-        start, end = spans[int(random() * len(spans))]
+        start, end = found.span()
         kind = random()
-        if kind < 0.15:  # a name twice
-            a, b = spans[int(random() * len(spans))]
-            return text[:start] + text[a:b] + b":" + self._scalar() + b"," + text[start:]
-        if kind < 0.3:
-            a, b = spans[int(random() * len(spans))]
-            return text[:start] + text[a:b] + text[end:]
+        if kind < 0.3 and (other := _TOKENS.search(text, int(random() * len(text)))):
+            if kind < 0.15:
+                return text[:start] + other[0] + text[end:]
+            # A name twice.
+            return text[:start] + other[0] + b":" + self._scalar() + b"," + text[start:]
         return text[:start] + self._scalar() + text[end:]
 
     def _scalar(self) -> bytes:

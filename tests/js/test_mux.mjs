@@ -183,6 +183,9 @@ test("what breaks the rules of framing ends the connection", () => {
       [Kind.DATA, Kind.FAILED],
     )
     assert.deepEqual(say(["a", "data", 3]), [])
+    // What came before the fault may be answered with a new stream; nobody will hear of it.
+    const { id } = mux.open(null)
+    assert.ok(mux.disconnect().some(([kind, stream]) => kind === Kind.CLOSED && stream?.id === id))
     refused(() => mux.open(null), "local-protocol")
   }
 })

@@ -6,7 +6,7 @@
 
 import { InvalidValue, LimitExceeded, RemoteProtocolError } from "./errors.js"
 import { isCount, isObject } from "./entries.js"
-import { isOver } from "./text.js"
+import { isOver, stringify } from "./text.js"
 import { parse } from "./values.js"
 
 export const NEW = "new"
@@ -105,7 +105,9 @@ function malformed(reason) {
 export function decodeNew(payload, metaBytes) {
   if (!isObject(payload) || !isObject(payload.opts)) throw malformedOptions()
   const meta = Object.hasOwn(payload, "meta") ? payload.meta : null
-  if (isOver(JSON.stringify(meta), metaBytes)) {
+  const text = stringify(meta)
+  if (text === null) throw malformedOptions()
+  if (isOver(text, metaBytes)) {
     throw new LimitExceeded(`the meta of a stream is over ${metaBytes} bytes`)
   }
   const { writable = false, readable = false, allowHalfOpen = false } = payload.opts
