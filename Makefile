@@ -2,6 +2,7 @@
 # make test    set-up and everything that is checked: lint, types, pytest, trial, the lowest versions
 #              (make test JOBS=4: so many tests at a time, 2 if not told)
 # make simulate  whole networks on virtual time, with faults (make simulate SEEDS=10000)
+# make fuzz      what a peer can send, in any order (make fuzz EXECUTIONS=10000000)
 # make bench   speed and memory beside other systems, for docs/performance.md (BENCH=--quick: a look)
 # make docs    the documentation, as HTML in docs/_build
 # make format  puts the sources into the form that make lint wants
@@ -16,6 +17,7 @@ PORT ?= 8080
 CHROMIUM ?= chromium
 export CHROMIUM
 SEEDS ?= 1000
+EXECUTIONS ?= 1000000
 JOBS ?= 2
 BENCH ?= --docs
 
@@ -31,7 +33,7 @@ VERSION := $(shell $(WHICH_VERSION) 2>/dev/null)
 METADATA := setup.cfg pyproject.toml
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run simulate bench test lint format pytest trial test-lowest docs setup chromium clean
+.PHONY: run simulate fuzz bench test lint format pytest trial test-lowest docs setup chromium clean
 .NOTPARALLEL:
 
 run: $(VENV)/.run
@@ -64,6 +66,9 @@ test-lowest: setup $(LOWEST)/.test
 
 simulate: setup
 	$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS)
+
+fuzz: setup
+	nice -n 10 $(VENV)/bin/python -m tests.fuzz --executions $(EXECUTIONS)
 
 # It installs the systems that it compares with by itself, and skips those that it cannot have.
 bench: $(VENV)/.run

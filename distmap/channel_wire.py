@@ -1,8 +1,8 @@
 """What comes to a member on its channel, checked: arrays of the relay, objects of other members;
 docs/protocol.md is the normative text.
 
-A message of another name is of a newer relay or member, and so is what a known one has behind what is
-known.
+A message of another name is of a newer relay or member, and so is what a known one has behind
+what is known.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ _digests = msgspec.json.Decoder(Digest)
 
 
 def decode_said(text: bytes) -> list[Raw] | Digest | None:
-    """Decodes what another member said: entries, which are not checked yet, or a digest; None if its
-    name is unknown.
+    """Decodes what another member said: entries, which are not checked yet, or a digest; None if
+    its name is unknown.
 
     Raises:
         RemoteProtocolError: it is malformed.

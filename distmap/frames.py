@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from distmap.errors import LimitExceeded, RemoteProtocolError
 
@@ -29,6 +29,9 @@ EVENTS: Final = frozenset({NEW, DATA, END, CLOSE, ERROR, PAUSE, RESUME})
 
 MESSAGE_BYTES: Final = 256 * 1024
 """What is gathered for one recipient is cut into messages of about this size."""
+
+MAX_CODE: Final = 2**53 - 1
+"""Of the codes of errors that are integers, either way from 0."""
 
 Frame: TypeAlias = tuple[str, str, Raw]
 """``(stream id, event, payload)``; the payload of an event that has none is empty."""
@@ -144,7 +147,7 @@ class _New(msgspec.Struct):
 class _Fault(msgspec.Struct):
     # JSON.stringify(new Error("lost")) is "{}": npm sends just that.
     message: str = ""
-    code: str | int = "error"
+    code: str | Annotated[int, Meta(ge=-MAX_CODE, le=MAX_CODE)] = "error"
 
 
 _new = msgspec.json.Decoder(_New)

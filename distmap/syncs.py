@@ -17,7 +17,7 @@ from distmap.syncing import Refusing, Serving, Syncing
 MAX_SERVING: Final = 16
 """Newcomers that this peer serves at a time; the relay sends it fewer."""
 MAX_REFUSING: Final = 64
-"""Newcomers that it tells so at a time; no more can wait for it at a relay that keeps to the rules."""
+"""Newcomers that it tells so at a time; at a relay that keeps to the rules no more can wait."""
 
 
 class Syncs:

@@ -83,7 +83,9 @@ class OfTheRelay(TestCase):
         self.assert_malformed(["ack"], ["ack", 1], ["ack", -1, 1], ["ack", True, 1])
         self.assert_malformed(["ack", 1, True], ["ack", 1, -1], ["ack", 1, "2"])
         self.assert_malformed(["time", 1], ["time", "a", 1], ["time", 1, 2**53], ["time", True, 1])
-        self.assert_malformed(b'["time",1e309,1]', b'["time",1,1e309]', b'["time",%s,1]' % (b"9" * 400))
+        self.assert_malformed(
+            b'["time",1e309,1]', b'["time",1,1e309]', b'["time",%s,1]' % (b"9" * 400)
+        )
         self.assert_malformed(b'["time",%s,1]' % (b"9" * 5000), b'["ack",%s,1]' % (b"9" * 5000))
         self.assert_malformed(["donor"], ["donor", 1], ["donor", ""], ["donor", "a/b"])
         self.assert_malformed(["donor", TOO_LONG], ["client"], ["client", 1], ["client", None])
@@ -111,7 +113,11 @@ class OfMembers(TestCase):
         bad: list[Any] = [
             *(1, None, "set", {}, {"event": 1}, {"event": None}, {"event": ["set"]}),
             *({"event": "entries", "entries": None}, {"event": "entries", "entries": {}}),
-            *({**digest, "peer": 3}, {**digest, "peer": ""}, {**digest, "peer": "1/proxy/client/2"}),
+            *(
+                {**digest, "peer": 3},
+                {**digest, "peer": ""},
+                {**digest, "peer": "1/proxy/client/2"},
+            ),
             *({**digest, "peer": TOO_LONG}, {**digest, "count": True}, {**digest, "count": -1}),
             *({**digest, "sum": 2**53}, {**digest, "sum": 1.5}, {"event": "digest"}),
         ]

@@ -15,7 +15,7 @@ from tests.fuzz.targets import SHARES
 TURN = 10_000
 """Executions between two words."""
 MOST_TOLD = 10
-CORPUS_CASES = 120
+CORPUS_CASES = 80
 """That are kept of each target."""
 
 

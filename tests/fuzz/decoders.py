@@ -1,4 +1,4 @@
-"""Target: all that decodes what comes, each by itself; the cheapest of them, so it gets the most."""
+"""Target: all that decodes what comes, each by itself. It is the cheapest, so it gets the most."""
 
 from __future__ import annotations
 

@@ -18,13 +18,17 @@ _encode = msgspec.json.encode
 
 # What has its own meaning to one language or the other, to JSON, or to the rules.
 SCALARS: Final[tuple[bytes, ...]] = (
-    b"0", b"-0", b"1", b"-1", b"2", b"true", b"false", b"null", b"1.0", b"-0.0", b"0.5", b"1e3", b"1E5",
+    b"0", b"-0", b"1", b"-1", b"2", b"true", b"false", b"null", b"1.0", b"-0.0", b"0.5", b"1e3",
+    b"1E5",
     b"1e21", b"1e-7", b"1e308", b"1e309", b"-1e999", b"5e-324", b"4503599627370495",
     b"4503599627370496", b"8640000000000000", b"9007199254740991", b"9007199254740992",
     b"-9007199254740991", b"18446744073709551616", b"1" + b"0" * 40, b"9" * 400, b"01", b"1.", b"-",
-    b"NaN", b"Infinity", b'""', b'"a"', b'"0"', b'"f"', b'"\\u0000"', b'"\\ud800"', b'"\\udc00\\ud800"',
-    b'"\\ud83d\\ude00"', b'"\xc3\xa9"', b'"\xf0\x9f\x98\x80"', b'"\xff"', b'"\xed\xa0\x80"', b'"\\q"', b'"\n"',
-    b'"__proto__"', b'"constructor"', b'"toString"', b'"a/b"', b'"1/proxy/client/2"', b'"\xe2\x80\xa8"',
+    b"NaN", b"Infinity", b'""', b'"a"', b'"0"', b'"f"', b'"\\u0000"', b'"\\ud800"',
+    b'"\\udc00\\ud800"',
+    b'"\\ud83d\\ude00"', b'"\xc3\xa9"', b'"\xf0\x9f\x98\x80"', b'"\xff"', b'"\xed\xa0\x80"',
+    b'"\\q"', b'"\n"',
+    b'"__proto__"', b'"constructor"', b'"toString"', b'"a/b"', b'"1/proxy/client/2"',
+    b'"\xe2\x80\xa8"',
     b'"' + b"x" * 130 + b'"', b'"' + b"k" * 1025 + b'"', b"[]", b"{}", b"[[]]", b'{"":0}',
     b'{"__proto__":1}', b'{"__proto__":{"event":"set"}}', b"[0,0]", b"[1,0]", b"[2,0]", b"[true,0]",
     b'[1,0,"w"]', b'[1,0,"w",0]', b'[1700000000000,0,"zz"]', b'[9007199254740991,0,"w"]',
@@ -32,21 +36,42 @@ SCALARS: Final[tuple[bytes, ...]] = (
     b"[" * 1100 + b"]" * 1100, b"\xef\xbb\xbf1", b" 1 ", b"\t", b"", b",", b"//", b"'a'",
 )  # fmt: skip
 VALUES: Final[tuple[Any, ...]] = (
-    None, True, False, 0, -1, 1, 2, 1.5, 2**53 - 1, 2**53, 2**70, "", "a", "f", "0" * 13, "0" * 14, "__proto__",
+    None, True, False, 0, -1, 1, 2, 1.5, 2**53 - 1, 2**53, 2**70, "", "a", "f", "0" * 13,
+    "0" * 14, "__proto__",
     [], {}, [[]], [1, 0], [True, 0], ["x"], {"__proto__": 1}, {"event": "set"}, 1_700_000_000_000,
-    1_700_000_060_001, "x" * 40, "new", "data", "end", "close", "error", "pause", "resume", "welcome",
-    "alone", "donor", "ack", "members", "client", "time", "ready", "sync", "hello", "done", "entries",
+    1_700_000_060_001, "x" * 40, "new", "data", "end", "close", "error", "pause", "resume",
+    "welcome",
+    "alone", "donor", "ack", "members", "client", "time", "ready", "sync", "hello", "done",
+    "entries",
     "push", "taken", "sums", "ask-sums", "ask-entries", "set", "delete", "digest",
 )  # fmt: skip
 NAMES: Final = (
-    "event", "key", "value", "stamp", "entries", "version", "peer", "time_ms", "members", "id", "prefixes",
-    "start", "hashes", "next", "missing", "buried", "held", "count", "sum", "sums", "floor_ms", "known_ms",
-    "meta", "opts", "route", "writable", "readable", "allowHalfOpen", "message", "code", "__proto__", "x",
+    "event", "key", "value", "stamp", "entries", "version", "peer", "time_ms", "members", "id",
+    "prefixes",
+    "start", "hashes", "next", "missing", "buried", "held", "count", "sum", "sums", "floor_ms",
+    "known_ms",
+    "meta", "opts", "route", "writable", "readable", "allowHalfOpen", "message", "code",
+    "__proto__", "x",
 )  # fmt: skip
 
 # Tokens of JSON, roughly: a string, a number, a word.
 _TOKENS = re.compile(rb'"(?:[^"\\\n]|\\.)*"|-?[0-9][0-9.eE+-]*|[a-z]+')
-_BYTES = (b"\n", b"]\n", b"[", b"{", b'"', b",", b"\\", b"\x00", b"\x7f", b"\xff", b"\xc3", b"\r", b" ", b"1")
+_BYTES = (
+    b"\n",
+    b"]\n",
+    b"[",
+    b"{",
+    b'"',
+    b",",
+    b"\\",
+    b"\x00",
+    b"\x7f",
+    b"\xff",
+    b"\xc3",
+    b"\r",
+    b" ",
+    b"1",
+)
 
 
 class Mutator:

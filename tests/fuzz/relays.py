@@ -1,4 +1,4 @@
-"""Target: the whole relay core, with some connections that say anything and some that are honest."""
+"""Target: the relay core, with some connections that say anything and some that are honest."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FROM_RELAY: Final = ("welcome", "members", "ack", "donor", "alone", "client", "t
 
 
 class HostilePeers:
-    """Steps of 0 to 2 are bytes of hostile connections, those of 3 a connection that goes, and those
-    of 4 what an honest one does: the first byte tells which, and what. The honest ones stay from
-    case to case, and so does the relay.
+    """Steps of 0 to 2 are bytes of hostile connections, those of 3 a connection that goes, and
+    those of 4 what an honest one does: the first byte tells which, and what. The honest ones stay
+    from case to case, and so does the relay.
     """
 
     name = "relay"
@@ -54,16 +54,29 @@ class HostilePeers:
         say = b'["/m/channel","data",%b]\n'
         object_ = say % b'{"event":"set","key":"k"}'
         yield ((0, CHANNEL), (1, CHANNEL + object_), (0, object_ + object_), (4, b"0o"), (3, b"0"))
-        yield ((0, CHANNEL + say % b'["ready"]'), (1, CHANNEL + say % b'["sync",null]'), (1, object_))
+        yield (
+            (0, CHANNEL + say % b'["ready"]'),
+            (1, CHANNEL + say % b'["sync",null]'),
+            (1, object_),
+        )
         yield ((0, CHANNEL + say % b'["time",1]' + say % b'["sync","1"]'), (4, b"1t"), (0, object_))
         plain = NEW % (b"p", b'"/m/channel"', OPTS)
         yield ((0, plain), (0, b'["p","data",["welcome",{}]]\n["p","data",1]\n'), (4, b"1o"))
         listen = NEW % (b"s", b'"/m/proxy/server/mine"', OPTS)
         ask = NEW % (b"c", b'"/m/proxy/client/mine/me"', OPTS)
         take = NEW % (b"t", b'"/m/proxy/server/mine/client/me/1"', OPTS)
-        yield ((0, listen), (1, ask), (0, take), (1, b'["c","data",1]\n["c","pause"]\n["c","end"]\n'))
+        yield (
+            (0, listen),
+            (1, ask),
+            (0, take),
+            (1, b'["c","data",1]\n["c","pause"]\n["c","end"]\n'),
+        )
         for name in (b"name", b"1", b"2"):
-            yield ((0, NEW % (b"c", b'"/m/proxy/client/%b/me"' % name, OPTS)), (3, b"0"), (4, b"0c"))
+            yield (
+                (0, NEW % (b"c", b'"/m/proxy/client/%b/me"' % name, OPTS)),
+                (3, b"0"),
+                (4, b"0c"),
+            )
         theirs = NEW % (b"t", b'"/m/proxy/server/name/client/me/1"', OPTS)
         yield ((0, theirs), (1, NEW % (b"s", b'"/m/proxy/server/name"', OPTS)), (2, CHANNEL))
         yield ((0, CHANNEL + b'["/m/channel","error",{"message":"m","code":"c"}]\n'), (0, b'["x",'))
@@ -92,6 +105,9 @@ class HostilePeers:
         self._look(told)
         self._check()
         return frozenset(told)
+
+    def verdict(self, case: Case) -> Any:
+        return None
 
     def _gone(self, hostile: list[Link], at: int) -> None:
         self._relay.disconnect(hostile[at])
@@ -135,7 +151,7 @@ class HostilePeers:
         told.add((at, stream_id, payload[:6]))
         if stream_id != "/m/channel":
             return
-        value = msgspec.json.decode(payload, type=Any) if len(payload) < 800 else {}
+        value: Any = msgspec.json.decode(payload) if len(payload) < 800 else {}
         if isinstance(value, list) and value[0] not in FROM_RELAY:
             raise Broken("a message of the relay is forged")
         if not isinstance(value, list | dict):
@@ -153,15 +169,16 @@ class HostilePeers:
     def _tables(self) -> list[Any]:
         """How long all tables are, and who is in them."""
         hub, switchboard = self._relay.hub, self._relay.switchboard
+        channels = list(hub.channels.values())
         members: list[Member[Link]] = [
-            member for channel in hub.channels.values() for member in channel.members.values()
+            member for channel in channels for member in channel.members.values()
         ]
         return [
             len(self._relay.links),
             sorted(hub.channels),
-            [len(c.waiting) + len(c.pending) + len(c.joined) + len(c.left) for c in hub.channels.values()],
-            [(sorted(c.ready), sorted(c.free)) for c in hub.channels.values()],
-            [len(group) for c in hub.channels.values() for group in c.groups.values()],
+            [len(c.waiting) + len(c.pending) + len(c.joined) + len(c.left) for c in channels],
+            [(sorted(c.ready), sorted(c.free)) for c in channels],
+            [len(group) for c in channels for group in c.groups.values()],
             [(m.id, m.ready, m.donor, len(m.serving)) for m in members],
             len(hub._controls) + len(hub._dirty) + len(hub._changed),
             len(hub.donors._since) + len(hub.donors._served),

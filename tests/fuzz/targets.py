@@ -13,14 +13,14 @@ from tests.fuzz.syncs import HostileDonor, HostileNewcomer
 from tests.fuzz.wire import Entries, Mux, Sockets, Values
 
 SHARES: Final[dict[Callable[[], Target], float]] = {
-    Decoders: 62.0,
-    Mux: 8.0,
-    Values: 8.0,
-    Entries: 6.0,
-    HostileNewcomer: 5.0,
-    HostilePeers: 4.0,
-    HostileRelay: 3.0,
-    HostileDonor: 2.5,
-    Sockets: 1.0,
-    Client: 0.5,
+    Decoders: 90.0,
+    Mux: 2.0,
+    Values: 1.5,
+    Entries: 1.5,
+    HostileNewcomer: 1.0,
+    HostilePeers: 1.4,
+    HostileRelay: 1.2,
+    HostileDonor: 0.8,
+    Sockets: 0.4,
+    Client: 0.2,
 }

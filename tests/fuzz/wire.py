@@ -45,9 +45,15 @@ class Mux:
         reader = b'["c","new",{"opts":{"readable":true}}]\n'
         data = b'["a","data",{"event":"set"}]\n'
         yield ((0, new + data + data), (0, data), (0, b'["a","end"]\n["a","close"]\n'))
-        yield ((0, new), (0, b'["a","pause"]\n["a","resume"]\n["a","error",{"message":"m","code":1}]\n'))
+        yield (
+            (0, new),
+            (0, b'["a","pause"]\n["a","resume"]\n["a","error",{"message":"m","code":1}]\n'),
+        )
         yield ((0, half), (0, b'["b","end"]\n'), (0, b'["b","data",1]\n["b","end"]\n'))
-        yield ((0, reader + b'["c","end"]\n["c","data",[1]]\n'), (0, b'["c","close"]\n["c","data",2]\n'))
+        yield (
+            (0, reader + b'["c","end"]\n["c","data",[1]]\n'),
+            (0, b'["c","close"]\n["c","data",2]\n'),
+        )
         yield ((0, new[:20]), (0, new[20:] + b" \n\n\t\r\n" + data[:3]), (0, data[3:]))
         yield ((0, new + half + reader + b'["d","new",{"opts":{"writable":true}}]\n'),)
         yield ((0, b'["\xc3\xa9","new",{"meta":null,%b}}]\n' % opts),)
@@ -137,7 +143,14 @@ class Entries:
 
     def seeds(self) -> Iterator[Case]:
         stamp = b'"stamp":[1700000000000,0,"Zt8a0QbnVw2x"]'
-        for value in (b"1", b'"text"', b'{"b":[1,2.5],"a":null}', b"[]", b"1e21", b'"\xc3\xa9\\u00e9"'):
+        for value in (
+            b"1",
+            b'"text"',
+            b'{"b":[1,2.5],"a":null}',
+            b"[]",
+            b"1e21",
+            b'"\xc3\xa9\\u00e9"',
+        ):
             yield ((0, b'{"event":"set","key":"k","value":%b,%b}' % (value, stamp)),)
         delete = b'{"event":"delete","key":"k",%b}' % stamp
         extras = b'{"event":"set","key":"k","value":1,%b,"expires":5,"a":{"z":1,"b":2}}' % stamp
@@ -166,7 +179,7 @@ class Entries:
         values.check_key(key)
         if entry.extras is not None and len(entry.extras) > 4096:
             raise Broken("extras over their limit")
-        if not (0 <= min(entry.stamp.when) and max(entry.stamp.when) <= values.MAX_INTEGER):
+        if not (min(entry.stamp.when) >= 0 and max(entry.stamp.when) <= values.MAX_INTEGER):
             raise Broken("a stamp out of range")
         other = entry.replace(value=None if entry.value else b"1")
         if wins(key, entry, other) == wins(key, other, entry) or wins(key, entry, entry):
@@ -203,7 +216,12 @@ class Values:
 
     def seeds(self) -> Iterator[Case]:
         yield ((0, b'{"b":[1,2.5,-0,1e21],"a":null,"\xc3\xa9":"\\u00e9"}'),)
-        yield ((0, b"[" * 32 + b"]" * 32), (0, b'"\\ud83d\\ude00"'), (0, b"1e-7"), (0, b"123456.789e3"))
+        yield (
+            (0, b"[" * 32 + b"]" * 32),
+            (0, b'"\\ud83d\\ude00"'),
+            (0, b"1e-7"),
+            (0, b"123456.789e3"),
+        )
 
     def run(self, case: Case) -> Hashable:
         told: list[Hashable] = []
@@ -278,7 +296,7 @@ class Sockets:
 
     def _play(self, who: int, chunks: list[bytes], *, fast: bool) -> list[Any]:
         kind, state = self._open[who]
-        socket: Any = kind.__new__(kind)
+        socket: Any = object.__new__(kind)
         vars(socket).update(state)
         socket.is_closed, socket.utf8validator = Deferred(), Utf8Validator()
         handler, transport = Handler(), Transport()

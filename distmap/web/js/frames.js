@@ -5,7 +5,7 @@
 // came is the value that JSON.parse() made of it; one to send is JSON text.
 
 import { InvalidValue, LimitExceeded, RemoteProtocolError } from "./errors.js"
-import { isCount, isObject } from "./entries.js"
+import { isObject } from "./entries.js"
 import { isOver, stringify } from "./text.js"
 import { parse } from "./values.js"
 
@@ -140,7 +140,7 @@ export function decodeFault(payload) {
   if (typeof payload === "string") return [payload, "error"]
   // JSON.stringify(new Error("lost")) is "{}": npm sends just that.
   const { message = "", code = "error" } = isObject(payload) ? payload : { message: 0 }
-  if (typeof message !== "string" || !(typeof code === "string" || isCount(code))) {
+  if (typeof message !== "string" || !(typeof code === "string" || Number.isSafeInteger(code))) {
     throw new RemoteProtocolError("malformed payload of an error")
   }
   return [message, String(code)]
