@@ -73,7 +73,7 @@ class _Conversation:
         self._session = session
         self._inbox: deque[Raw] = deque()
         self._turn: IDelayedCall | None = None
-        self._joined = False
+        self._joined = self._begun = False
         self._stopped = False
         self._began_seconds = party.seconds()
         # What came, and what counts of that which was sent: over a slow line one way may be all.
@@ -126,15 +126,18 @@ class _Conversation:
     def _take_turn(self) -> None:
         """Handles one message, once the tree of sums is up to date; the rest in later turns."""
         self._turn = None
+        if self._begun and not self._inbox:
+            return
         if self._needs_sums() and not self._party.replica.fold(FOLD_KEYS):
             self._turn = self._party.call_later(0, self._take_turn)
             return
+        self._begun = True
         try:
             self._step()
         except (RemoteError, LocalProtocolError) as error:
             self._refuse(error)
             return
-        if self._inbox and not self._stopped:
+        if not self._stopped:  # also if nothing waits: more may come in this turn
             self._turn = self._party.call_later(0, self._take_turn)
 
     def _refuse(self, error: RemoteError | LocalProtocolError) -> None:

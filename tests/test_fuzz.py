@@ -51,7 +51,7 @@ class Fuzz(TestCase):
 
             many = max(LEAST, round(EXECUTIONS * share / 100))
             fuzzer.run(many, failed)
-            self.assertEqual(fuzzer.executions, before + many)
+            self.assertGreaterEqual(fuzzer.executions, before + many)
 
 
 def _plain(value: Any) -> Any:
@@ -65,6 +65,7 @@ class Fragile:
     name = "fragile"
     actors = 1
     twin = False
+    executions = 1
 
     def seeds(self) -> Iterator[Case]:
         yield ((0, b'{"event":1}'), (0, b"[2]"))

@@ -29,6 +29,8 @@ class Target(Protocol):
     """Steps are of 0 up to here."""
     twin: bool
     """tests/js/test_fuzz.mjs runs its cases too."""
+    executions: int
+    """For how many executions a case counts."""
 
     def seeds(self) -> Iterator[Case]:
         """Cases to begin with."""

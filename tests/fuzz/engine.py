@@ -18,7 +18,7 @@ class Fuzzer:
         seed: the same seed makes the same cases.
 
     Attributes:
-        executions: how many cases were run.
+        executions: how often the target ran something.
         found: the first case of each outcome, or a shorter one that came later.
     """
 
@@ -35,7 +35,7 @@ class Fuzzer:
 
     def execute(self, case: Case) -> None:
         """Runs one case, and keeps it if its outcome is new."""
-        self.executions += 1
+        self.executions += self.target.executions
         outcome = self.target.run(case)
         known = self.found.get(outcome)
         if known is None:

@@ -87,6 +87,7 @@ def channel_seeds() -> Iterator[list[bytes]]:
         b'{"event":"digest","peer":"3","count":14,"sum":5}',
         b'{"event":"delete","key":"k5","stamp":[1700000000001,0,"w"],"x":1}',
     ]
+    yield [welcome, b'["members",false]', welcome, b'["time",1e309,0]', b'["alone"]']
     yield [WELCOME % (2 * NOW_MS), b'["alone"]', b'["time",0,0]', WELCOME % NOW_MS, b'["ack",9,0]']
 
 
@@ -98,6 +99,7 @@ class HostileRelay:
     name = "peer"
     actors = 2
     twin = True
+    executions = 1
     OWN: Final = 3
 
     def __init__(self) -> None:
@@ -208,6 +210,7 @@ class Client:
     name = "client"
     actors = 2
     twin = False
+    executions = 1
 
     def seeds(self) -> Iterator[Case]:
         opened = b'["/m/channel","data",%b]\n'

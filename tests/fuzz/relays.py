@@ -33,6 +33,7 @@ class HostilePeers:
     name = "relay"
     actors = HOSTILE + 2
     twin = False
+    executions = 1
 
     def __init__(self) -> None:
         self._now_ms = float(NOW_MS)

@@ -42,6 +42,7 @@ class HostileNewcomer:
     name = "donor"
     actors = 1
     twin = True
+    executions = 1
 
     def __init__(self) -> None:
         self._small = Frozen(make_replica("old", range(12), deleted=2))
@@ -101,6 +102,7 @@ class HostileDonor:
     name = "newcomer"
     actors = 3
     twin = True
+    executions = 1
 
     def __init__(self) -> None:
         self._kinds = [

@@ -37,6 +37,7 @@ class Mux:
     name = "mux"
     actors = 1
     twin = True
+    executions = 1
 
     def seeds(self) -> Iterator[Case]:
         opts = b'"opts":{"writable":true,"readable":true'
@@ -139,6 +140,7 @@ class Entries:
     name = "entries"
     actors = 1
     twin = True
+    executions = 1
     MAX_BYTES: Final = 300
 
     def seeds(self) -> Iterator[Case]:
@@ -212,6 +214,7 @@ class Values:
     name = "values"
     actors = 1
     twin = True
+    executions = 1
     MAX_BYTES: Final = 300
 
     def seeds(self) -> Iterator[Case]:
@@ -256,6 +259,7 @@ class Sockets:
     name = "texts"
     actors = 2
     twin = False
+    executions = 1
     MAX_BYTES: Final = 200
 
     def __init__(self) -> None:

@@ -254,3 +254,16 @@ test("any frames in any order leave no stream in a state that it cannot be in", 
     }
   }
 })
+
+test("a meta too deep for JSON.stringify() is refused, codes of errors may be below 0", () => {
+  const { mux, told } = opened()
+  const deep = "[".repeat(100_000) + "]".repeat(100_000)
+  const opts = '"opts":{"writable":true,"readable":true}'
+  assert.deepEqual(mux.receive(`["b","new",{"meta":${deep},${opts}}]\n`), [])
+  assert.deepEqual(
+    told().map(([event]) => event),
+    ["error", "close"],
+  )
+  const [[kind, , detail]] = mux.receive('["a","error",{"code":-7}]\n')
+  assert.deepEqual([kind, detail], [Kind.ERROR, ["", "-7"]])
+})

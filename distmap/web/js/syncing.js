@@ -53,6 +53,7 @@ class Conversation {
   stopped = false
   #session
   #joined = false
+  #begun = false
   /** @type {Timer | null} */
   #turn = null
   #beganMs
@@ -161,10 +162,12 @@ class Conversation {
   /** Handles one message, once the tree of sums is up to date; the rest in later turns. */
   #takeTurn() {
     this.#turn = null
+    if (this.#begun && this.inbox.length === 0) return
     if (this.needsSums && !this.party.replica.fold(FOLD_KEYS)) {
       this.#takeTurnSoon()
       return
     }
+    this.#begun = true
     try {
       this.step()
     } catch (error) {
@@ -172,7 +175,7 @@ class Conversation {
       this.#refuse(error)
       return
     }
-    if (this.inbox.length && !this.stopped) this.#takeTurnSoon()
+    if (!this.stopped) this.#takeTurnSoon() // also if nothing waits: more may come in this turn
   }
 
   /**
