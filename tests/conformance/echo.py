@@ -58,13 +58,13 @@ class Both(ServerSocket):
 class WholeTexts(Both):
     """Whole texts by the relay's fast way, one at a time."""
 
-    _cut_texts = staticmethod(lambda data, most: cut_masked(first_frame(data), most))
+    _cut_texts = staticmethod(lambda data, max_bytes: cut_masked(first_frame(data), max_bytes))
 
 
 class Autobahn(Both):
     """Everything by Autobahn."""
 
-    _cut_texts = staticmethod(lambda data, most: (b"", 0))
+    _cut_texts = staticmethod(lambda data, max_bytes: (b"", 0))
 
 
 def make_factory(reactor: IReactorTime, kind: type[Both]) -> ServerFactory:
