@@ -42,15 +42,14 @@ class MuxDemux:
     __slots__ = ("_decoder", "_failed", "_ids", "_limits", "_out", "closing", "streams")
 
     def __init__(
-        self, limits: Limits = DEFAULT_LIMITS, id_prefix: str = "", *, is_last: bool = False
+        self, limits: Limits = DEFAULT_LIMITS, id_prefix: str = "", is_last: bool = False
     ) -> None:
         self.streams: dict[str, MuxStream] = {}
         self.closing = False
-        self._limits = limits
+        self._limits, self._failed = limits, False
         self._decoder = FrameDecoder(limits, is_last=is_last)
         self._out: list[bytes] = []
         self._ids = StreamIds(id_prefix, limits.id_bytes)
-        self._failed = False
 
     @property
     def has_output(self) -> bool:
@@ -266,12 +265,11 @@ class MuxDemux:
 
     def _receive_error(self, stream: MuxStream, payload: Raw, events: list[MuxEvent]) -> None:
         try:
-            detail = frames.decode_fault(payload)
+            events.append((Kind.ERROR, stream, frames.decode_fault(payload)))
         except RemoteProtocolError as error:
             self._fault(stream, str(error), events)
-            return
-        events.append((Kind.ERROR, stream, detail))
-        events += self._close(stream)
+        else:
+            events += self._close(stream)
 
     def _receive_pause(self, stream: MuxStream, paused: bool, events: list[MuxEvent]) -> None:
         if stream.send_paused != paused:

@@ -2,7 +2,6 @@
 //
 // Node is told another folder by CORPUS=…, to compare more than is kept.
 
-/** @import { KeyedEntry } from "../../distmap/web/js/entries.js" */
 /** @import { Limits } from "../../distmap/web/js/frames.js" */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"

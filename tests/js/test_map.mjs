@@ -448,6 +448,7 @@ test("what nobody knows is ignored, and junk of peers is counted", async () => {
     say(payload)
   }
   const good = { event: "set", key: "good", value: 1, stamp: [1, 0, "w"] }
+  /** @type {unknown[]} */
   const junk = [1, null, {}, { event: 1 }, { event: "set" }, { event: "entries", entries: 1 }]
   junk.push({ event: "digest", peer: 1 })
   for (const payload of [...junk, { event: "entries", entries: [1, good, null] }]) say(payload)
