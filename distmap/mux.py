@@ -45,10 +45,9 @@ class MuxDemux:
         self, limits: Limits = DEFAULT_LIMITS, id_prefix: str = "", is_last: bool = False
     ) -> None:
         self.streams: dict[str, MuxStream] = {}
-        self.closing = False
-        self._limits, self._failed = limits, False
-        self._decoder = FrameDecoder(limits, is_last=is_last)
-        self._out: list[bytes] = []
+        self.closing = self._failed = False
+        self._limits = limits
+        self._decoder, self._out = FrameDecoder(limits, is_last=is_last), list[bytes]()
         self._ids = StreamIds(id_prefix, limits.id_bytes)
 
     @property
@@ -147,7 +146,7 @@ class MuxDemux:
         """The connection is gone: closes all streams; nothing is sent any more."""
         self._failed = self.closing = True
         events = [event for stream in list(self.streams.values()) for event in self._close(stream)]
-        self._out.clear()
+        self._out = []
         return events
 
     # -- in ---------------------------------------------------------------------------------------
