@@ -467,9 +467,7 @@ class NamesTest(TestCase):
             set(re.findall(r'`\["([a-z]+)"', part))
             for part in self.section("The channel").split("The relay is told:")
         )
-        self.assertEqual(
-            told, {cls.__struct_config__.tag for cls in channel_wire.Control.__args__}
-        )
+        self.assertEqual(told, {cls.__struct_config__.tag for cls in channel_wire.Control.__args__})
         self.assertEqual(asked, matched_names(hub, "_receive_control"))
 
     def section(self, title: str) -> str:
