@@ -50,6 +50,7 @@ export class Watched {
 
   #watchPeer() {
     const { peer } = this.#seat
+    before(peer.time.correction, "begin", () => this.tell("correct"))
     this.#nest(peer, "adopt", (_, key, { stamp }, base) => [key, stamp, base ?? null])
     const receive = peer.receive.bind(peer)
     this.#nest(peer, "receive", (_, payload) => String(payload?.event))
@@ -133,6 +134,7 @@ export class Watched {
       serving: syncs.serving.size,
       knownMs,
       mayForget,
+      correcting: peer.time.correction.isOn,
       clock: [clock.offsetMs, clock.heardMs, clock._ms, clock._counter],
       held: [...held].map(itemOf),
     }

@@ -61,15 +61,14 @@ def js_tombstone_ignored() -> Edit:
 @node_bug()
 def js_outbox_cleared_early() -> Edit:
     """A write is taken for acknowledged when it is sent."""
-    sent = "      first.isSeen = true\n"
-    return "outbox", sent, f"{sent}      this.#waiting.delete(first.key)\n"
+    seen = "      first.isSeen = true\n"
+    return "outbox", seen, f"{seen}      this.#waiting.delete(first.key)\n"
 
 
 @node_bug()
 def js_outbox_not_sent_again() -> Edit:
     """After a reconnect only new writes are sent."""
-    opened = "    this.isOnline = true\n"
-    return "outbox", opened, f"{opened}    this.#front.reset()\n    this.#back.reset()\n"
+    return "outbox", "    this.#putSentBefore(this.#front)\n", ""
 
 
 @node_bug()

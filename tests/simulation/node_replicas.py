@@ -84,22 +84,6 @@ class NodeReplica:
         self._within.do()
 
 
-class NodeCorrection:
-    """Puts right what a wrong clock has stamped, at once: the maps are small."""
-
-    is_on = False
-
-    def begin(self) -> None:
-        """It has begun."""
-
-
-class NodeTime:
-    """See :class:`distmap.timekeeping.Timekeeper`."""
-
-    def __init__(self) -> None:
-        self.correction = NodeCorrection()
-
-
 class Waiting(NamedTuple):
     """A write in the outbox, of which only the stamp is told."""
 
@@ -137,13 +121,24 @@ class NodeOutbox:
         self.next_message()
 
 
+class NodeCorrection:
+    """The correction of a wrong clock; see :class:`distmap.correction.Correction`."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+
+    def begin(self) -> None:
+        """It does."""
+        self.is_on = True
+
+
 class NodePeer:
     """The peer; see :class:`distmap.peer.Peer`."""
 
     def __init__(self, within: Within) -> None:
-        self.time = NodeTime()
         self.id = ""
         self.outbox = NodeOutbox()
+        self.time = SimpleNamespace(correction=NodeCorrection())
         self._within = within
 
     def receive(self, payload: object) -> None:
