@@ -38,6 +38,7 @@ MINUTES: Final = 30.0
 RATE: Final = 55.0
 """Tabs a second: about 100,000 joins in half an hour."""
 SAMPLES: Final = 360
+SETTLE_SECONDS: Final = 0.5
 EMPTY_SECONDS: Final = 60.0
 """Until the relay has seen everybody go: a slow one that was told of its end needs 10."""
 EQUAL_SECONDS: Final = 60.0
@@ -64,6 +65,8 @@ class Soak:
         self._peers: list[Process] = []
         allow_sockets(4000)
         self._relay = self._start_relay()
+        self._connections()  # once it answers, it has opened all that it needs itself
+        time.sleep(SETTLE_SECONDS)
         self._idle_files = self._open_files()
         self._began = time.monotonic()
 
@@ -80,7 +83,8 @@ class Soak:
         seed = str(self._options.seed)
         rate = str(self._options.rate)
         tabs = Process(sys.executable, "-m", "benchmarks.soak_tabs", str(self._port), rate, seed)
-        self._start_peers(seed)
+        if not self._options.tabs_only:
+            self._start_peers(seed)
         self._began = time.monotonic()
         seconds = self._options.minutes * 60
         step = max(0.5, seconds / SAMPLES)
@@ -92,7 +96,7 @@ class Soak:
         tabs.ask("stop")
         for peer in self._peers:
             peer.ask("end")
-        empty = self._wait(lambda: tabs.ask("count")["tabs"] == 0 and self._connections() == 1)
+        empty = self._wait(lambda: tabs.ask("count")["tabs"] == 0 and self._connections() <= 1)
         members = tabs.ask("count")["members"]
         if self.counts["census lost"]:
             self.notes.append("the census was cut off, so the members were not counted")
@@ -171,6 +175,8 @@ class Soak:
     # -- the end ----------------------------------------------------------------------------------
 
     def _are_equal(self) -> bool:
+        if not self._peers:
+            return True
         for peer in self._peers:
             peer.ask("quiet")
 
@@ -222,10 +228,13 @@ def arguments(args: list[str]) -> argparse.Namespace:
         metavar="OPTION",
         help="of the relay; may come again",
     )
+    parser.add_argument("--tabs-only", action="store_true", help="without the real clients")
     parser.add_argument("--docs", action="store_true", help="puts the result into docs/")
     options = parser.parse_args(args)
     if not (0 < options.minutes < 1e6 and 0 < options.rate <= 1000):
         parser.error("--minutes is more than 0, and --rate not over 1000")
+    if options.docs and options.tabs_only:
+        parser.error("--docs goes with no --tabs-only")
     return options
 
 

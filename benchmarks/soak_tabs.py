@@ -34,6 +34,7 @@ FULL_MAPS: Final = 3
 MOST: Final = 1500
 """Tabs at a time; if the relay is too slow for the rate, it does not get more."""
 TURN_SECONDS: Final = 0.05
+JOIN_SECONDS: Final = 30
 GOODBYE_SECONDS: Final = 5
 """For the relay's answer to a close frame."""
 FLOOD_SECONDS: Final = 0.25
@@ -56,6 +57,7 @@ KINDS: Final[dict[str, tuple[int, float, float]]] = {
     "half a frame": (8, 0.5, 2),
     "a frame of the wrong kind": (8, 1, 2),
 }
+WELL_MEANT: Final = {"comes and goes", "has a map of its own", "joins three times"}
 
 
 def url_of(number: int) -> str:
@@ -96,7 +98,9 @@ class Tab(Protocol):
         if self._kind == "does not read":
             buffer = socket.SO_RCVBUF
             self.transport.getHandle().setsockopt(socket.SOL_SOCKET, buffer, SLOW_BYTES)
-        self._timer = reactor.callLater(self._seconds, self._leave)
+        # One that means well stays until it has joined, however long that takes on a busy machine.
+        patience = JOIN_SECONDS if self._kind in WELL_MEANT else self._seconds
+        self._timer = reactor.callLater(patience, self._leave)
         if self._kind == "no HTTP":
             self.transport.write(bytes(range(128, 256)) * 8)
             return
@@ -128,6 +132,8 @@ class Tab(Protocol):
         crowd = self._crowd
         crowd.counts["joins"] += 1
         self._joins_left -= 1
+        if self._timer.active():
+            self._timer.reset(JOIN_SECONDS if self._joins_left else self._seconds)
         route = f"{self._uri}/channel"
         if self._joins_left:
             self.transport.write(frame(f'["{route}","close"]\n'.encode()))
@@ -164,7 +170,7 @@ class Tab(Protocol):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        if self._joins_left and self._kind in ("comes and goes", "has a map of its own"):
+        if self._joins_left and self._kind in WELL_MEANT and not self._crowd.over:
             self._crowd.counts["tabs that could not join"] += 1
         self.transport = None
         self._crowd.gone(self)
@@ -177,11 +183,15 @@ class Crowd:
         port: the relay's, on loopback.
         rate: how many come in a second.
         random: which and for how long.
+
+    Attributes:
+        over: no more tabs come.
     """
 
     def __init__(self, port: int, rate: float, random: Random) -> None:
         self.random = random
         self.counts: Counter[str] = Counter()
+        self.over = False
         self._endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
         self._rate = rate
         self._tabs: set[Tab] = set()
@@ -225,6 +235,8 @@ class Crowd:
         self._connecting -= 1
         if tab.transport is not None:
             self._tabs.add(tab)
+        if self.over:
+            tab.leave_now()
 
     def _failed(self, failure: Failure) -> None:
         self._connecting -= 1
@@ -247,7 +259,7 @@ class Crowd:
     def do_count(self) -> dict[str, Any]:
         """How it goes."""
         return {
-            "tabs": len(self._tabs),
+            "tabs": len(self._tabs) + self._connecting,
             "members": sum(self.census.members.values()),
             "census lost": int(self.census.lost),
             **self.counts,
@@ -255,6 +267,7 @@ class Crowd:
 
     def do_stop(self) -> dict[str, Any]:
         """No more tabs come, and those that are there go."""
+        self.over = True
         for call in self._calls:
             if call.running:
                 call.stop()

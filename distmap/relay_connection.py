@@ -45,6 +45,7 @@ class RelayConnection:
         host: that without the port; None if it has none.
 
     Attributes:
+        number: of those of its relay that were opened, the first is 1.
         paused: the socket's buffer is full.
         cause: why the relay ended it; empty if it did not.
         code: of the close frame that the relay sent.
@@ -70,6 +71,7 @@ class RelayConnection:
         "link",
         "maps",
         "name",
+        "number",
         "opened_at",
         "paused",
         "socket",
@@ -79,6 +81,7 @@ class RelayConnection:
 
     def __init__(self, owner: Owner, socket: Socket, name: str, host: str | None = None) -> None:
         self.name = name
+        self.number = 0
         self.host = host
         self.socket = socket
         self.link: Link | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -63,6 +64,7 @@ class RelayServer:
         self._stopping = False
         self._grace_call: IDelayedCall | None = None
         self._returns_ms = return_times_ms(0)
+        self._numbers = count(1)
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -91,6 +93,7 @@ class RelayServer:
 
     def connection_opened(self, connection: RelayConnection) -> None:
         """Its opening handshake is done."""
+        connection.number = next(self._numbers)
         self.connections.add(connection)
         self.counts.connections += 1
         if self._stopping:
@@ -126,7 +129,8 @@ class RelayServer:
         else:
             self._flush()  # what is acknowledged has left before a writer hears of the end
             self._returns_ms = return_times_ms(len(self.connections))
-            for connection in list(self.connections):
+            # In the order that they came in, which is the same in each run of a simulation.
+            for connection in sorted(self.connections, key=lambda each: each.number):
                 connection.drain(SERVICE_RESTART, self._goodbye())
         if not self.connections:
             self._cancel_calls()

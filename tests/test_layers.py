@@ -17,8 +17,8 @@ CORE: list[list[str]] = [
     ["ranges", "mux", "donors", "holding"],
     ["lww", "sync_wire", "switchboard", "hub"],
     ["sync_donor", "outbox", "router", "changes", "port"],
-    ["absence"],
-    ["sync", "timekeeping"],
+    ["aside", "correction"],
+    ["absence", "sync", "timekeeping"],
     ["peer"],
 ]
 ADAPTERS: list[list[str]] = [
