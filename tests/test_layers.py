@@ -15,7 +15,7 @@ CORE: list[list[str]] = [
     ["values", "frames", "status", "texts", "counts", "throttle", "admission", "endings"],
     ["entries", "states", "channel"],
     ["ranges", "mux", "donors", "holding"],
-    ["lww", "sync_wire", "switchboard", "hub"],
+    ["lww", "sync_wire", "channel_wire", "switchboard", "hub"],
     ["sync_donor", "outbox", "router", "changes", "port"],
     ["aside", "correction"],
     ["absence", "sync", "timekeeping"],

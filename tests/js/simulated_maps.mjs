@@ -45,7 +45,7 @@ export class Watched {
     this.#nest(replica, "restamp", (_, keys) => keys)
     this.#nest(replica, "rewrite", (_, key) => key)
     this.#nest(replica, "forget", (_, key) => key)
-    this.#nest(replica, "holdAgain", (ahead) => ahead.map(itemOf))
+    this.#nest(replica, "hold", (_, key) => key)
   }
 
   #watchPeer() {
@@ -57,6 +57,7 @@ export class Watched {
     // Of the relay, or of others.
     peer.receive = (/** @type {unknown} */ payload) =>
       Array.isArray(payload) ? receive(payload) : receiveEntries(payload)
+    after(peer.time.correction, "begin", () => this.tell("corrected"))
     after(peer.outbox, "nextMessage", (message) => {
       if (message === null) return
       const { entries, ...entry } = JSON.parse(message)

@@ -177,9 +177,12 @@ class NodeMap(MutableMapping[str, Any]):
         self._within.during(inner)
         self._replica.forget(key)
 
-    def _told_holdAgain(self, inner: list[list[Any]], ahead: list[Any]) -> None:  # noqa: N802
+    def _told_corrected(self) -> None:
+        self._seat.peer.time.correction.begin()
+
+    def _told_hold(self, inner: list[list[Any]], key: str) -> None:
         self._within.during(inner)
-        self._replica.hold_again()
+        self._replica.hold(key)
 
     def _told_adopt(self, inner: list[list[Any]], write: list[Any]) -> None:
         key, *stamps = write

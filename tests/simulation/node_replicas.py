@@ -80,10 +80,24 @@ class NodeReplica:
         self._within.do()
         return Update(key, entry.replace(value=None), entry)
 
-    def hold_again(self) -> list[tuple[str, Entry]]:
-        ahead = dict(self.entries)
+    def hold(self, key: str) -> None:
         self._within.do()
-        return [(key, entry) for key, entry in ahead.items() if key not in self.entries]
+
+
+class NodeCorrection:
+    """Puts right what a wrong clock has stamped, at once: the maps are small."""
+
+    is_on = False
+
+    def begin(self) -> None:
+        """It has begun."""
+
+
+class NodeTime:
+    """See :class:`distmap.timekeeping.Timekeeper`."""
+
+    def __init__(self) -> None:
+        self.correction = NodeCorrection()
 
 
 class Waiting(NamedTuple):
@@ -127,6 +141,7 @@ class NodePeer:
     """The peer; see :class:`distmap.peer.Peer`."""
 
     def __init__(self, within: Within) -> None:
+        self.time = NodeTime()
         self.id = ""
         self.outbox = NodeOutbox()
         self._within = within
