@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from distmap.clock import Restamper, Stamp
-from distmap.entries import Entry
+from distmap.entries import Entry, is_burial
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
 
@@ -63,12 +63,16 @@ class Absence:
             What changed in the replica.
         """
         updates = []
+        stamps = Restamper(self._replica.clock)
         for key, entry, base in self._writes.values():
+            if key in outbox:
+                continue  # written again meanwhile
             update = self._replica.merge(key, entry, trusted=True)
+            if is_burial(self._replica.entries.get(key), entry):
+                update = self._replica.rewrite(key, entry.value, stamps.anew(entry.stamp))
             if update is not None:
                 updates.append(update)
-            if key not in outbox:
-                outbox.add(key, entry, base)
+            outbox.add(key, entry if update is None else update.entry, base)
         return updates
 
     def end(self, outbox: Outbox) -> Return:
@@ -80,7 +84,7 @@ class Absence:
             if key in outbox:
                 continue  # written again meanwhile: that one is on its way
             now = entries.get(key)
-            stamp = None if now is None else now.stamp
+            stamp = None if now is None or is_burial(now, entry) else now.stamp
             if stamp == entry.stamp:
                 taken.append((key, entry.stamp))
             elif stamp == base:

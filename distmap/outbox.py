@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from distmap.clock import Stamp
-from distmap.entries import Entry, encode_entry
+from distmap.entries import Entry, encode_entry, is_burial
 from distmap.frames import MESSAGE_BYTES
 from distmap.sync_wire import CHUNK_BYTES
 
@@ -92,6 +92,13 @@ class Outbox:
             keys = list(self._waiting)
         else:
             keys = [key for key in self.unsent if self._waiting[key].stamp.ms < below_ms]
+        return self._take(keys)
+
+    def take_buried(self, entries: dict[str, Entry]) -> list[Waiting]:
+        """Takes out those that were buried, by the entries of the replica."""
+        return self._take([k for k, e in self._waiting.items() if is_burial(entries.get(k), e)])
+
+    def _take(self, keys: list[str]) -> list[Waiting]:
         writes = [Waiting(key, self._waiting.pop(key), self._base.pop(key)) for key in keys]
         gone = set(keys)
         self._unsent -= gone

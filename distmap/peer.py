@@ -11,11 +11,11 @@ import msgspec
 from msgspec import Raw
 
 from distmap.absence import Absence
-from distmap.entries import decode_plain, encode_entry
+from distmap.entries import Entry, decode_plain, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
-from distmap.outbox import Outbox, encode_messages
+from distmap.outbox import Outbox, Waiting, encode_messages
 from distmap.port import Port
 from distmap.sync import Newcomer, merge_all
 from distmap.timekeeping import Timekeeper
@@ -65,8 +65,7 @@ class Peer:
         self._open = self._online = False
         self._absence: Absence | None = None
         self._was_in_touch = False
-        # Since when this replica is ready with what it had before a long absence.
-        self._returned_ms: int | None = None
+        self._doubtful: dict[str, Entry] = {}  # what came too early to tell whether it was deleted
         replica.in_touch = False
 
     # -- the channel's stream ---------------------------------------------------------------------
@@ -74,13 +73,15 @@ class Peer:
     def opened(self) -> None:
         """The stream was opened; nothing is sent before the relay's welcome."""
         self._open = True
+        if not self._was_in_touch:
+            self.replica.known_ms = 0
         self.time.opened()
 
     def lost(self) -> None:
         """The stream, or the connection, is gone."""
-        if self.replica.known_ms is None and self.id:
-            self.replica.known_ms = self.replica.clock.earliest_ms() if self.replica.in_touch else 0
-        self._open = self._online = self.replica.in_touch = False
+        self.replica.lose_touch()
+        self._open = self._online = False
+        self._doubtful.clear()
         self.time.lost()
         self.outbox.go_offline()
         self._set_peers(0)
@@ -112,8 +113,6 @@ class Peer:
                     self.send_writes()
                     self.time.acknowledged(time_ms)
                 case ["donor", str(donor)]:
-                    if not self._was_in_touch:
-                        self.replica.known_ms = 0
                     self._port.begin_sync(donor)
                 case ["alone"]:
                     self._become_ready(ALONE)
@@ -145,14 +144,10 @@ class Peer:
         """Whether tombstones may be forgotten that this replica has not seen, or that are later
         than its writes: they then wait until it knows what became of their keys.
         """
-        if self._absence is not None or (self._was_in_touch and self._was_away_long()):
+        if self._absence is not None or (self._was_in_touch and self.replica.was_away_long):
             return True
         oldest_ms = self.replica.clock.earliest_ms() - self.replica.retention_ms
         return self.outbox.is_older(oldest_ms)
-
-    def _was_away_long(self) -> bool:
-        known_ms, retention_ms = self.replica.known_ms, self.replica.retention_ms
-        return known_ms is not None and self.replica.clock.latest_ms() - known_ms > retention_ms
 
     def _receive_entries(self, text: bytes) -> None:
         replica = self.replica
@@ -160,7 +155,7 @@ class Peer:
         plain = decode_plain(text, replica.max_value_bytes)
         if plain is None:
             self._receive_others(text)
-        elif (update := replica.merge(*plain, cautious=not replica.in_touch)) is not None:
+        elif (update := replica.merge(*plain, doubtful=self._aside)) is not None:
             self._port.updated([update])
         if len(replica.held) > held:
             self.time.ask()  # before it is believed that the others are ahead, and not this behind
@@ -180,7 +175,11 @@ class Peer:
         # Anything else is of a newer peer.
 
     def _take(self, texts: list[Raw]) -> None:
-        self.updated(merge_all(self.replica, texts, cautious=not self.replica.in_touch))
+        self.updated(merge_all(self.replica, texts, doubtful=self._aside))
+
+    @property
+    def _aside(self) -> dict[str, Entry] | None:
+        return None if self.replica.in_touch else self._doubtful
 
     def updated(self, updates: list[Update]) -> None:
         """Others' entries took their place."""
@@ -220,31 +219,41 @@ class Peer:
         """A donor told its floor: what may undo deletes that it has forgotten is set aside."""
         if self.replica.in_touch:
             return  # a repair
-        writes = self.outbox.take(None if outdated and self._was_in_touch else floor_ms)
+        self._set_aside(self.outbox.take(None if outdated and self._was_in_touch else floor_ms))
+
+    def _set_aside(self, writes: list[Waiting]) -> None:
         if writes:
             if self._absence is None:
                 self._absence = Absence(self.replica)
             self.updated(self._absence.set_aside(writes))
 
     def _become_ready(self, how: str) -> None:
-        self.replica.in_touch = self._was_in_touch = True
+        self.replica.get_in_touch()
+        self._was_in_touch = True
+        updates = self._merge_doubtful()
         if not self.outbox.is_online:
+            self._set_aside(self.outbox.take_buried(self.replica.entries))
             self.outbox.go_online()
-        self._returned_ms = None
-        if how == BY_PEER or not self.peers:
-            self._returned_ms = self.replica.clock.latest_ms()
-        self._settle()
-        self._end_absence(how)
+        self.updated(updates)
         if self._open:  # no handler has left the map meanwhile
+            self._end_absence(how)
+        if self._open:
             self.send_writes()
             self._port.became_ready(how)
+
+    def _merge_doubtful(self) -> list[Update]:
+        """The donor may have learned of it after it had told of what is near it."""
+        items, self._doubtful = self._doubtful.items(), {}
+        return [new for item in items if (new := self.replica.merge(*item)) is not None]
 
     def _end_absence(self, how: str) -> None:
         absence, self._absence = self._absence, None
         if absence is None:
             return
         if how == ALONE:
-            self.updated(absence.restore(self.outbox))
+            updates = absence.restore(self.outbox)
+            self._port.restamped([each for each in updates if each.old is not None])
+            self.updated(updates)
             return
         end = absence.end(self.outbox)
         self._port.restamped(end.offered)
@@ -253,18 +262,9 @@ class Peer:
         self._port.superseded(end.superseded)
 
     def look_up(self) -> None:
-        """Now and then, while ready: asks for the time, and settles what an absence left."""
+        """Now and then, while ready: asks for the time, and forgets gaps."""
         self.time.ask()
-        self._settle()
-
-    def _settle(self) -> None:
-        """Decides whether this replica knows of all deletes: it was not away for long, or whoever
-        knew better would by now have been away for as long.
-        """
-        replica, returned_ms = self.replica, self._returned_ms
-        since_ms = None if returned_ms is None else replica.clock.earliest_ms() - returned_ms
-        if not self._was_away_long() or (since_ms or 0) > replica.retention_ms:
-            replica.known_ms = self._returned_ms = None
+        self.replica.expire_gaps()
 
     def sync_failed(self, donor: str) -> None:
         """The donor died, stalled or broke the protocol: asks the relay for another."""

@@ -29,8 +29,9 @@ from distmap.sync_donor import (
     encode_hello,
     held_texts,
     hold_all,
-    latest_known_ms,
+    learn_from,
     merge_all,
+    trusts,
 )
 
 __all__ = ["Donor", "Newcomer", "merge_all"]
@@ -63,7 +64,7 @@ class Newcomer:
     Attributes:
         blank: it began with nothing, so it compares nothing: the sums of what comes are made later.
         done: the conversation is at its end.
-        repaired: how many entries one side lacked, but for those that may have been on their way.
+        repaired: how many entries one side lacked that it ought to have had.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Newcomer:
         self._fresh_ms = replica.clock.now_ms() - FRESH_MS
         self._met = met
         self._hello: wire.Hello | None = None
+        self._trusts_donor = False
         self._budget = 0
         self._handlers: dict[int, Callable[[wire.Answer], list[Update]]] = {}
         self._finishing = False
@@ -124,6 +126,7 @@ class Newcomer:
             raise RemoteProtocolError("a second hello")
         self._hello = hello
         replica = self._replica
+        self._trusts_donor = trusts(replica, hello)
         outdated = replica.known_ms is not None and hello.floor_ms > replica.known_ms
         self._met(hello.floor_ms, outdated)
         if not outdated:
@@ -136,10 +139,8 @@ class Newcomer:
         if not self._finishing or self._hello is None:
             raise RemoteProtocolError("the donor was done too early")
         self.done = True
-        replica, hello = self._replica, self._hello
-        replica.adopt_floor(hello.floor_ms)
-        replica.known_ms = latest_known_ms(replica.known_ms, hello.known_ms)
-        return hold_all(replica, done.held)[0]
+        learn_from(self._replica, self._hello)
+        return hold_all(self._replica, done.held)[0]
 
     def _judge(
         self, prefix: str, mine: tuple[int, int], theirs: tuple[int, int], most: int
@@ -248,9 +249,10 @@ class Newcomer:
         self._budget -= len(answer.entries)
         if self._budget < 0:
             raise RemoteProtocolError("many more entries than the donor said it has")
-        trusted = self._hello is not None and self._replica.trusts(self._hello.known_ms)
+        hello = self._hello
+        trusted = hello is not None and self._trusts_donor and trusts(self._replica, hello)
         updates = merge_all(self._replica, answer.entries, trusted=trusted, burials=self._burials)
-        self.repaired += sum(update.entry.stamp.ms < self._fresh_ms for update in updates)
+        self.repaired += sum(self._tells(update.entry) for update in updates)
         # What the donor lacks is its to have, unless what it sent has just replaced that.
         replaced = {update.key for update in updates}
         for entry_hash in answer.missing:
@@ -258,6 +260,13 @@ class Newcomer:
             if key and key not in replaced and (after is None or place < position_of(after)):
                 self._to_push.append(key)
         return updates
+
+    def _tells(self, entry: Entry) -> bool:
+        """Whether copies have diverged if one side lacks an entry: it is neither on its way nor a
+        tombstone that one may have forgotten before the other.
+        """
+        old_ms = self._fresh_ms - self._replica.retention_ms
+        return (old_ms if entry.value is None else 0) <= entry.stamp.ms < self._fresh_ms
 
     # -- handing over -----------------------------------------------------------------------------
 
@@ -279,7 +288,7 @@ class Newcomer:
             key = self._to_push.popleft()
             entry = self._replica.entries.get(key)
             if entry is not None:
-                self.repaired += entry.stamp.ms < self._fresh_ms
+                self.repaired += self._tells(entry)
                 yield key, entry
 
     def _give(self, prefix: str) -> None:

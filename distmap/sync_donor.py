@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from typing import TypeAlias
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from distmap import sync_wire as wire
 from distmap.entries import Entry, decode_entries, encode_entry
@@ -48,7 +48,7 @@ def merge_all(
     texts: Sequence[Raw],
     *,
     trusted: bool = False,
-    cautious: bool = False,
+    doubtful: dict[str, Entry] | None = None,
     burials: Burials | None = None,
 ) -> list[Update]:
     """Merges entries from another peer; one that no map can hold is left out, the rest is taken.
@@ -57,7 +57,7 @@ def merge_all(
         replica: takes them.
         texts: the entries.
         trusted: that of :meth:`Replica.merge`.
-        cautious: that of :meth:`Replica.merge`.
+        doubtful: that of :meth:`Replica.merge`.
         burials: takes what the floor forbids.
     """
     found = list(decode_entries(texts, replica.max_value_bytes))
@@ -67,7 +67,7 @@ def merge_all(
         return replica.merge_many(items)
     updates = []
     for key, entry in items:
-        update = replica.merge(key, entry, cautious=cautious)
+        update = replica.merge(key, entry, doubtful=doubtful)
         if update is not None:
             updates.append(update)
         elif burials is not None and replica.forbids(key, entry):
@@ -91,8 +91,8 @@ class Donor:
         self.greeted = False
         self.done = False
         self.news: list[bytes] = []
-        self._floor_ms = 0
-        self._known_ms: int | None = None
+        self._hello: wire.Hello | None = None
+        self._trusts_newcomer = False
 
     def receive(self, text: bytes | Raw) -> Reply:
         """Answers a message of the newcomer.
@@ -108,26 +108,25 @@ class Donor:
         request = wire.decode_request(text)
         if isinstance(request, wire.Hello):
             wire.check_version(request.version)
-            self.greeted = True
-            self._floor_ms, self._known_ms = request.floor_ms, request.known_ms
+            self._hello, self._trusts_newcomer = request, trusts(self._replica, request)
             return [encode_hello(self._replica)], []
-        if not self.greeted:
+        if self._hello is None:
             raise RemoteProtocolError("a sync begins with hello")
         if isinstance(request, wire.Push):
             burials = Burials()
-            trusted = self._replica.trusts(self._known_ms)  # the floor may have risen meanwhile
+            # More may be forgotten meanwhile; and a floor that was taken over hides when that was.
+            trusted = self._trusts_newcomer and trusts(self._replica, self._hello)
             updates = merge_all(self._replica, request.entries, trusted=trusted, burials=burials)
             buried = [encode_entry(key, entry) for key, entry in burials.take()]
             return [wire.encode(wire.Taken(request.id, wire.raw_list(buried)))], updates
         if isinstance(request, wire.Done):
-            return self._finish(request)
+            return self._finish(request, self._hello)
         return [wire.encode(self._answer(request))], []
 
-    def _finish(self, request: wire.Done) -> Reply:
+    def _finish(self, request: wire.Done, hello: wire.Hello) -> Reply:
         self.done = True
         replica = self._replica
-        replica.adopt_floor(self._floor_ms)
-        replica.known_ms = latest_known_ms(replica.known_ms, self._known_ms)
+        learn_from(replica, hello)
         held = held_texts(replica)
         updates, self.news = hold_all(replica, request.held)
         return [wire.encode(wire.Done(wire.raw_list(held)))], updates
@@ -169,13 +168,20 @@ class Donor:
 def encode_hello(replica: Replica, *, blank: bool = False) -> bytes:
     """The message that opens the conversation, from either side."""
     count, total = (0, 0) if blank else replica.digest()
-    hello = wire.Hello(wire.VERSION, count, total, replica.floor_ms, replica.known_ms)
+    gaps = replica.gaps or UNSET
+    hello = wire.Hello(wire.VERSION, count, total, replica.floor_ms, replica.known_ms, gaps)
     return wire.encode(hello)
 
 
-def latest_known_ms(one: int | None, other: int | None) -> int | None:
-    """Until when a union of two replicas knows of all deletes; None: of all so far."""
-    return None if one is None or other is None else max(one, other)
+def trusts(replica: Replica, hello: wire.Hello) -> bool:
+    """Whether a replica trusts the side that greeted: see :meth:`Replica.trusts`."""
+    return replica.trusts(hello.known_ms, hello.gaps or ())
+
+
+def learn_from(replica: Replica, hello: wire.Hello) -> None:
+    """At the end of a sync: takes over the floor, and what the other side knows."""
+    replica.adopt_floor(hello.floor_ms)
+    replica.learn(hello.known_ms, hello.gaps or ())
 
 
 def held_texts(replica: Replica) -> list[bytes]:

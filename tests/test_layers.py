@@ -12,7 +12,7 @@ from unittest import TestCase
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "offset", "gossip", "tombstones"],
-    ["values", "frames", "status", "texts"],
+    ["values", "frames", "status", "texts", "knowledge"],
     ["entries", "states", "channel"],
     ["ranges", "mux", "donors", "holding"],
     ["lww", "sync_wire", "switchboard", "hub"],

@@ -128,9 +128,11 @@ class Greeting(TestCase):
         donor = Donor(filled(3))
         with self.assertRaises(VersionMismatch):
             donor.receive(wire.encode(wire.Hello((2, 0), 0, 0)))
-        self.assertFalse(donor.greeted)
+        with self.assertRaises(RemoteProtocolError):
+            donor.receive(wire.encode(wire.Done()))
         donor.receive(b'{"event":"hello","version":[1,99],"count":0,"sum":0,"more":[1]}')
-        self.assertTrue(donor.greeted)
+        donor.receive(wire.encode(wire.Done()))
+        self.assertTrue(donor.done)
 
 
 class Sums(TestCase):

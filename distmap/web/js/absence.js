@@ -10,6 +10,7 @@
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Outbox, Waiting, Written } from "./outbox.js" */
 import { Restamper, compareStamps } from "./clock.js"
+import { isBurial } from "./entries.js"
 
 /**
  * How an absence ended.
@@ -56,10 +57,15 @@ export class Absence {
    */
   restore(outbox) {
     const updates = []
+    const stamps = new Restamper(this.#replica.clock)
     for (const { key, entry, base } of this.#writes.values()) {
-      const update = this.#replica.merge(key, entry, { trusted: true })
+      if (outbox.has(key)) continue // written again meanwhile
+      let update = this.#replica.merge(key, entry, { trusted: true })
+      if (isBurial(this.#replica.entries.get(key), entry)) {
+        update = this.#replica.rewrite(key, entry.value, stamps.anew(entry.stamp))
+      }
       if (update !== null) updates.push(update)
-      if (!outbox.has(key)) outbox.add(key, entry, base)
+      outbox.add(key, update?.entry ?? entry, base)
     }
     return updates
   }
@@ -76,7 +82,8 @@ export class Absence {
     const stamps = new Restamper(this.#replica.clock)
     for (const { key, entry, base } of this.#writes.values()) {
       if (outbox.has(key)) continue // written again meanwhile: that one is on its way
-      const stamp = this.#replica.entries.get(key)?.stamp
+      const now = this.#replica.entries.get(key)
+      const stamp = isBurial(now, entry) ? undefined : now?.stamp
       if (isEqual(stamp, entry.stamp)) {
         end.taken.push([key, entry.stamp])
       } else if (isEqual(stamp, base)) {

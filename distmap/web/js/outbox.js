@@ -9,7 +9,7 @@
 /** @import { Stamp } from "./clock.js" */
 /** @import { Entry, KeyedEntry } from "./entries.js" */
 import { compareStamps } from "./clock.js"
-import { encodeEntry } from "./entries.js"
+import { encodeEntry, isBurial } from "./entries.js"
 import { MESSAGE_CHARS } from "./frames.js"
 import { Queue } from "./queue.js"
 import { CHUNK_BYTES } from "./sync_wire.js"
@@ -117,10 +117,29 @@ export class Outbox {
    * @returns {Waiting[]}
    */
   take(belowMs = null) {
+    return this.#take(
+      ([key, { stamp }]) => belowMs === null || (this.#unsent.has(key) && stamp.ms < belowMs),
+    )
+  }
+
+  /**
+   * Takes out those that were buried.
+   *
+   * @param {Map<string, Entry>} entries of the replica
+   * @returns {Waiting[]}
+   */
+  takeBuried(entries) {
+    return this.#take(([key, entry]) => isBurial(entries.get(key), entry))
+  }
+
+  /**
+   * @param {(item: KeyedEntry) => boolean} isMeant
+   * @returns {Waiting[]}
+   */
+  #take(isMeant) {
     /** @type {Waiting[]} */
     const writes = []
-    for (const [key, entry] of [...this.#waiting]) {
-      if (belowMs !== null && !(this.#unsent.has(key) && entry.stamp.ms < belowMs)) continue
+    for (const [key, entry] of [...this.#waiting].filter(isMeant)) {
       writes.push({ key, entry, base: this.#base.get(key) })
       for (const each of [this.#waiting, this.#base, this.#unsent]) each.delete(key)
     }

@@ -3,7 +3,9 @@
 
 /** @import { Stamp } from "./clock.js" */
 /** @import { Entry } from "./entries.js" */
+/** @import { Gap } from "./knowledge.js" */
 /** @import { Replica, Update } from "./lww.js" */
+/** @import { Waiting } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
 import { Absence } from "./absence.js"
 import { encodeEntry, isObject, wins } from "./entries.js"
@@ -30,12 +32,8 @@ export class Peer {
   /** @type {Absence | null} */
   #absence = null
   #wasInTouch = false
-  /**
-   * Since when this replica is ready with what it had before a long absence.
-   *
-   * @type {number | null}
-   */
-  #returnedMs = null
+  /** @type {Map<string, Entry>} what came before it was ready, and may have been deleted */
+  #doubtful = new Map()
 
   /**
    * @param {Replica} replica the entries
@@ -61,10 +59,12 @@ export class Peer {
    * Goes on from a saved copy; comes before the first stream.
    *
    * @param {number} knownMs until when the copy knows of all deletes
+   * @param {Gap[]} [gaps] when, before that, it may not have heard of all
    */
-  resume(knownMs) {
+  resume(knownMs, gaps = []) {
     this.#wasInTouch = true
     this.replica.knownMs = knownMs
+    this.replica.gaps = gaps
   }
 
   /**
@@ -85,16 +85,15 @@ export class Peer {
   /** The stream was opened; nothing is sent before the relay's welcome. */
   opened() {
     this.#open = true
+    if (!this.#wasInTouch) this.replica.knownMs = 0
     this.time.opened()
   }
 
   /** The stream, or the connection, is gone. */
   lost() {
-    const { replica } = this
-    if (replica.knownMs === null && this.id) {
-      replica.knownMs = replica.inTouch ? replica.clock.earliestMs() : 0
-    }
-    this.#open = this.#online = replica.inTouch = false
+    this.replica.loseTouch()
+    this.#open = this.#online = false
+    this.#doubtful.clear()
     this.time.lost()
     this.outbox.goOffline()
     this.#setPeers(0)
@@ -117,7 +116,7 @@ export class Peer {
     if (name === "welcome" && isObject(first)) this.#welcome(first)
     else if (name === "members" && isInteger(first)) this.#setPeers(first - 1)
     else if (name === "ack" && isInteger(first)) this.#receiveAck(first, second)
-    else if (name === "donor" && typeof first === "string") this.#receiveDonor(first)
+    else if (name === "donor" && typeof first === "string") this.#port.beginSync(first)
     else if (name === "alone") this.#becomeReady(ALONE)
     else if (name === "client" && typeof first === "string") this.#port.serve(first)
     else if (name === "time" && typeof first === "number" && typeof second === "number") {
@@ -159,24 +158,13 @@ export class Peer {
     if (typeof timeMs === "number") this.time.acknowledged(timeMs)
   }
 
-  /** @param {string} donor */
-  #receiveDonor(donor) {
-    if (!this.#wasInTouch) this.replica.knownMs = 0
-    this.#port.beginSync(donor)
-  }
-
   /**
    * Whether tombstones may be forgotten that this replica has not seen, or that are later than its
    * writes: they then wait until it knows what became of their keys.
    */
   #hasToAsk() {
-    if (this.#absence !== null || (this.#wasInTouch && this.#wasAwayLong())) return true
+    if (this.#absence !== null || (this.#wasInTouch && this.replica.wasAwayLong)) return true
     return this.outbox.isOlder(this.replica.clock.earliestMs() - this.replica.retentionMs)
-  }
-
-  #wasAwayLong() {
-    const { clock, knownMs, retentionMs } = this.replica
-    return knownMs !== null && clock.latestMs() - knownMs > retentionMs
   }
 
   /** @param {unknown} message */
@@ -202,7 +190,8 @@ export class Peer {
   /** @param {unknown[]} entries */
   #take(entries) {
     const held = this.replica.held.size
-    this.updated(mergeAll(this.replica, entries, { cautious: !this.replica.inTouch }))
+    const doubtful = this.replica.inTouch ? null : this.#doubtful
+    this.updated(mergeAll(this.replica, entries, { doubtful }))
     // Before it is believed that the others are ahead, and not this behind.
     if (this.replica.held.size > held) this.time.ask()
   }
@@ -266,7 +255,11 @@ export class Peer {
   #met(floorMs, outdated) {
     if (this.replica.inTouch) return // a repair
     if (outdated) this.replica.journal?.outdated()
-    const writes = this.outbox.take(outdated && this.#wasInTouch ? null : floorMs)
+    this.#setAside(this.outbox.take(outdated && this.#wasInTouch ? null : floorMs))
+  }
+
+  /** @param {Waiting[]} writes */
+  #setAside(writes) {
     if (writes.length === 0) return
     this.#absence ??= new Absence(this.replica)
     this.updated(this.#absence.setAside(writes))
@@ -274,15 +267,25 @@ export class Peer {
 
   /** @param {string} how */
   #becomeReady(how) {
-    this.replica.inTouch = this.#wasInTouch = true
-    if (!this.outbox.isOnline) this.outbox.goOnline()
-    const mayKnow = how === BY_PEER || this.peers === 0
-    this.#returnedMs = mayKnow ? this.replica.clock.latestMs() : null
-    this.#settle()
-    this.#endAbsence(how)
+    this.replica.getInTouch()
+    this.#wasInTouch = true
+    const updates = this.#mergeDoubtful()
+    if (!this.outbox.isOnline) {
+      this.#setAside(this.outbox.takeBuried(this.replica.entries))
+      this.outbox.goOnline()
+    }
+    this.updated(updates)
+    if (this.#open) this.#endAbsence(how)
     if (!this.#open) return // a handler has left the map meanwhile
     this.sendWrites()
     this.#port.becameReady(how)
+  }
+
+  /** The donor may have learned of it after it had told of what is near it. */
+  #mergeDoubtful() {
+    const doubtful = this.#doubtful
+    this.#doubtful = new Map()
+    return [...doubtful].flatMap(([key, entry]) => this.replica.merge(key, entry) ?? [])
   }
 
   /** @param {string} how */
@@ -291,7 +294,9 @@ export class Peer {
     this.#absence = null
     if (absence === null) return
     if (how === ALONE) {
-      this.updated(absence.restore(this.outbox))
+      const updates = absence.restore(this.outbox)
+      this.#port.restamped(updates.filter(({ old }) => old !== undefined))
+      this.updated(updates)
       return
     }
     const end = absence.end(this.outbox)
@@ -301,22 +306,10 @@ export class Peer {
     this.#port.superseded(end.superseded)
   }
 
-  /** Now and then, while ready: asks for the time, and settles what an absence left. */
+  /** Now and then, while ready: asks for the time, and forgets gaps. */
   lookUp() {
     this.time.ask()
-    this.#settle()
-  }
-
-  /**
-   * Decides whether this replica knows of all deletes: it was not away for long, or whoever knew
-   * better would by now have been away for as long.
-   */
-  #settle() {
-    const { clock, retentionMs } = this.replica
-    const sinceMs = this.#returnedMs === null ? 0 : clock.earliestMs() - this.#returnedMs
-    if (!this.#wasAwayLong() || sinceMs > retentionMs) {
-      this.replica.knownMs = this.#returnedMs = null
-    }
+    this.replica.expireGaps()
   }
 
   /**

@@ -22,8 +22,9 @@ import {
   encodeHello,
   heldTexts,
   holdAll,
-  latestKnownMs,
+  learnFrom,
   mergeAll,
+  trusts,
 } from "./sync_donor.js"
 import * as wire from "./sync_wire.js"
 
@@ -56,13 +57,14 @@ export class Newcomer {
   blank
   /** The conversation is at its end: the two are equal. */
   done = false
-  /** How many entries one side lacked, but for those that may have been on their way. */
+  /** How many entries one side lacked that it ought to have had. */
   repaired = 0
   #replica
   #freshMs
   #met
   /** @type {Hello | null} the donor's */
   #hello = null
+  #trustsDonor = false
   #budget = 0
   /** @type {Map<number, AnswerHandler>} */
   #handlers = new Map()
@@ -127,6 +129,7 @@ export class Newcomer {
     if (this.#hello !== null) throw new RemoteProtocolError("a second hello")
     this.#hello = hello
     const { count, sum, floor_ms: floorMs } = hello
+    this.#trustsDonor = trusts(this.#replica, hello)
     const { knownMs } = this.#replica
     const outdated = knownMs !== null && floorMs > knownMs
     this.#met(floorMs, outdated)
@@ -147,8 +150,7 @@ export class Newcomer {
     }
     this.done = true
     const replica = this.#replica
-    replica.adoptFloor(hello.floor_ms)
-    replica.knownMs = latestKnownMs(replica.knownMs, hello.known_ms)
+    learnFrom(replica, hello)
     return holdAll(replica, held)[0]
   }
 
@@ -292,7 +294,8 @@ export class Newcomer {
     if (this.#budget < 0) {
       throw new RemoteProtocolError("many more entries than the donor said it has")
     }
-    const trusted = this.#hello !== null && this.#replica.trusts(this.#hello.known_ms)
+    const hello = this.#hello
+    const trusted = hello !== null && this.#trustsDonor && trusts(this.#replica, hello)
     const updates = mergeAll(this.#replica, answer.entries, { trusted, burials: this.#burials })
     for (const { entry } of updates) this.#countRepaired(entry)
     // What the donor lacks is its to have, unless what it sent has just replaced that.
@@ -357,8 +360,14 @@ export class Newcomer {
     }
   }
 
-  /** @param {Entry} entry */
-  #countRepaired({ stamp }) {
-    if (stamp.ms < this.#freshMs) this.repaired++
+  /**
+   * Copies have diverged if one side lacks an entry, unless it is on its way, or a tombstone that one
+   * may have forgotten before the other.
+   *
+   * @param {Entry} entry
+   */
+  #countRepaired({ stamp, value }) {
+    const oldMs = value === null ? this.#freshMs - this.#replica.retentionMs : 0
+    if (stamp.ms >= oldMs && stamp.ms < this.#freshMs) this.repaired++
   }
 }

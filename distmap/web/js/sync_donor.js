@@ -5,7 +5,7 @@
 
 /** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
-/** @import { AskEntries, Done } from "./sync_wire.js" */
+/** @import { AskEntries, Done, Hello } from "./sync_wire.js" */
 import { decodeEntry, encodeEntry } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { byStamp } from "./holding.js"
@@ -56,12 +56,12 @@ export class Burials {
  * @param {Iterable<unknown>} entries
  * @param {object} [how]
  * @param {boolean} [how.trusted] that of Replica.merge()
- * @param {boolean} [how.cautious] that of Replica.merge()
+ * @param {Map<string, Entry> | null} [how.doubtful] that of Replica.merge()
  * @param {Burials} [how.burials] takes what the floor forbids
  * @returns {Update[]}
  */
-export function mergeAll(replica, entries, { trusted = false, cautious = false, burials } = {}) {
-  const how = { trusted, cautious }
+export function mergeAll(replica, entries, { trusted = false, doubtful = null, burials } = {}) {
+  const how = { trusted, doubtful }
   const updates = []
   for (const each of entries) {
     let key, entry
@@ -81,7 +81,6 @@ export function mergeAll(replica, entries, { trusted = false, cautious = false, 
 
 /** The side that has the state. */
 export class Donor {
-  greeted = false
   /** The conversation is at its end. */
   done = false
   /**
@@ -91,9 +90,9 @@ export class Donor {
    */
   news = []
   #replica
-  #floorMs = 0
-  /** @type {number | null} */
-  #knownMs = null
+  /** @type {Hello | null} the newcomer's */
+  #hello = null
+  #trustsNewcomer = false
 
   /** @param {Replica} replica what it gives from and takes into */
   constructor(replica) {
@@ -113,16 +112,16 @@ export class Donor {
     const replica = this.#replica
     this.news = []
     if (request.event === "hello") {
-      this.greeted = true
-      this.#floorMs = request.floor_ms
-      this.#knownMs = request.known_ms
+      this.#hello = request
+      this.#trustsNewcomer = trusts(replica, request)
       return [[encodeHello(replica)], []]
     }
-    if (!this.greeted) throw new RemoteProtocolError("a sync begins with hello")
+    if (this.#hello === null) throw new RemoteProtocolError("a sync begins with hello")
     switch (request.event) {
       case "push": {
         const burials = new Burials()
-        const trusted = replica.trusts(this.#knownMs) // the floor may have risen meanwhile
+        // More may be forgotten meanwhile; and a floor that was taken over hides when that was.
+        const trusted = this.#trustsNewcomer && trusts(replica, this.#hello)
         const updates = mergeAll(replica, request.entries, { trusted, burials })
         const buried = Array.from(burials.take(), (item) => encodeEntry(...item))
         return [[wire.taken(request.id, buried)], updates]
@@ -134,19 +133,19 @@ export class Donor {
       case "ask-entries":
         return [[this.#entries(request)], []]
       default:
-        return this.#finish(request)
+        return this.#finish(request, this.#hello)
     }
   }
 
   /**
    * @param {Done} request
+   * @param {Hello} hello
    * @returns {Reply}
    */
-  #finish(request) {
+  #finish(request, hello) {
     this.done = true
     const replica = this.#replica
-    replica.adoptFloor(this.#floorMs)
-    replica.knownMs = latestKnownMs(replica.knownMs, this.#knownMs)
+    learnFrom(replica, hello)
     const held = heldTexts(replica)
     const [updates, news] = holdAll(replica, request.held)
     this.news = news
@@ -191,17 +190,29 @@ export class Donor {
  * @param {boolean} [blank] says that there is nothing
  */
 export function encodeHello(replica, blank = false) {
-  return wire.hello(blank ? [0, 0] : replica.digest(), replica.floorMs, replica.knownMs)
+  const { floorMs, knownMs, gaps } = replica
+  return wire.hello(blank ? [0, 0] : replica.digest(), floorMs, knownMs, gaps)
 }
 
 /**
- * Until when a union of two replicas knows of all deletes; null: of all so far.
+ * Whether a replica trusts the side that greeted: see Knowledge.trusts().
  *
- * @param {number | null} one
- * @param {number | null} other
+ * @param {Replica} replica
+ * @param {Hello} hello
  */
-export function latestKnownMs(one, other) {
-  return one === null || other === null ? null : Math.max(one, other)
+export function trusts(replica, { known_ms: knownMs, gaps }) {
+  return replica.trusts(knownMs, gaps)
+}
+
+/**
+ * At the end of a sync: takes over the floor, and what the other side knows.
+ *
+ * @param {Replica} replica
+ * @param {Hello} hello
+ */
+export function learnFrom(replica, { floor_ms: floorMs, known_ms: knownMs, gaps }) {
+  replica.adoptFloor(floorMs)
+  replica.learn(knownMs, gaps)
 }
 
 /**

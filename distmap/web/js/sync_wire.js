@@ -3,9 +3,11 @@
 // The newcomer asks, the donor answers. Requests carry an id, and each answer the id of its
 // request.
 
+/** @import { Gap } from "./knowledge.js" */
 /** @import { Summary } from "./ranges.js" */
 import { HASH_DIGITS, isCount, isObject } from "./entries.js"
 import { RemoteProtocolError, VersionMismatch } from "./errors.js"
+import { isGaps } from "./knowledge.js"
 import { FAN_OUT } from "./ranges.js"
 
 /** Major and minor: another major is refused, another minor is taken. */
@@ -19,10 +21,11 @@ export const CHUNK_BYTES = 64 * 1024
 /**
  * Opens the conversation, from both sides: the version and the digest of the whole replica. Below
  * `floor_ms` this side may have collected tombstones. `known_ms` is told by a side that does not
- * know of all deletes so far: it knows of all until then.
+ * know of all deletes so far: it knows of all until then. `gaps` are the times before that, from and
+ * until, in which deletes may have become known that it does not know of.
  *
  * @typedef {{ event: "hello", version: number[], count: number, sum: number, floor_ms: number,
- *   known_ms: number | null }} Hello
+ *   known_ms: number | null, gaps: Gap[] }} Hello
  */
 /** @typedef {{ event: "ask-sums", id: number, prefixes: string[] }} AskSums */
 /** @typedef {{ event: "sums", id: number, sums: number[][] }} Sums */
@@ -56,10 +59,12 @@ export const CHUNK_BYTES = 64 * 1024
  * @param {Summary} digest
  * @param {number} floorMs below it tombstones may have been collected
  * @param {number | null} knownMs until when all deletes are known; null if all are
+ * @param {Gap[]} gaps when, before that, they are not
  */
-export const hello = ([count, sum], floorMs, knownMs) => {
+export const hello = ([count, sum], floorMs, knownMs, gaps) => {
   const message = { event: "hello", version: VERSION, count, sum, floor_ms: floorMs }
-  return JSON.stringify({ ...message, known_ms: knownMs })
+  const more = gaps.length ? { gaps } : {}
+  return JSON.stringify({ ...message, known_ms: knownMs, ...more })
 }
 
 /**
@@ -154,6 +159,7 @@ const HELLO = {
   sum: [isCount],
   floor_ms: [isCount, 0],
   known_ms: [(value) => value === null || isCount(value), null],
+  gaps: [isGaps, []],
 }
 /** @type {Fields} */
 const DONE = { held: [listOf(anything), []] }
