@@ -50,8 +50,10 @@ class Knowledge:
 
     def trusts(self, known_ms: int | None, gaps: Iterable[Gap] = ()) -> bool:
         """Whether somebody who has these knows of the deletes that are forgotten here."""
+        if not self.forgot_ms:
+            return True
         # Who forgot a delete after the end of a gap was here by then, and has told what it knew.
-        if any(since_ms < self.forgot_ms <= until_ms for since_ms, until_ms in gaps):
+        if any(since_ms <= self.forgot_ms <= until_ms for since_ms, until_ms in gaps):
             return False
         return known_ms is None or known_ms > self.forgot_ms
 

@@ -106,6 +106,37 @@ class AbsenceTest(TestCase):
         self.assertEqual(self.replica.entries, {"a": theirs})
         self.assertEqual([key for key, _ in absence.end(self.outbox).superseded], ["a"])
 
+    def bury(self) -> Absence:
+        """Writes a new key and a known one; both are buried while they wait."""
+        self.replica.merge("known", Entry(Stamp(NOW_MS - 5, 0, "x"), b"1"))
+        for key in ("new", "known"):
+            entry = self.write(key, 2)
+            self.replica.merge(key, entry.replace(value=None))
+        self.write("kept", 2)
+        absence = Absence(self.replica)
+        writes = self.outbox.take_buried(self.replica.entries)
+        self.assertEqual([each.key for each in writes], ["new", "known"])
+        self.assertEqual(absence.set_aside(writes), [])
+        self.assertEqual(self.outbox.unsent, ["kept"])
+        return absence
+
+    def test_what_was_buried_is_offered_if_it_was_new(self) -> None:
+        end = self.bury().end(self.outbox)
+        self.assertEqual([(each.key, each.entry.value) for each in end.offered], [("new", b"2")])
+        self.assertEqual(([key for key, _ in end.superseded], end.taken), (["known"], []))
+        self.assertEqual(dict(self.replica.items()), {"new": b"2", "kept": b"2"})
+        self.assertEqual(self.outbox.unsent, ["kept", "new"])
+        check_replica(self.replica)
+
+    def test_what_was_buried_goes_on_if_nobody_is_left_to_ask(self) -> None:
+        updates = self.bury().restore(self.outbox)
+        for update in updates:
+            assert update.old is not None
+            self.assertGreater(update.entry.stamp, update.old.stamp)
+        self.assertEqual(self.outbox.unsent, ["kept", "new", "known"])
+        self.assertEqual(set(dict(self.replica.items())), {"kept", "new", "known"})
+        self.assertEqual(self.outbox.take_buried(self.replica.entries), [])
+
     def test_nobody_is_there_to_ask(self) -> None:
         first = self.write("a", 1)
         self.write("b", 1)
@@ -300,12 +331,12 @@ class LongAbsenceTest(NetworkTestCase):
         self.come_back()
         self.assertEqual((self.away.synced, self.away.peers), ("peer", 0))
         self.assertIn("k0", self.away, "nobody is there who knows better")
-        self.assertEqual(len(self.away._replica.gaps), 1)
+        self.assertFalse(self.away._replica.may_forget)
         home.connect = connect  # type: ignore[method-assign]
         network.settle(20)
         wanted = {f"k{at}": "old" for at in range(1, 20)}
         self.assert_equal_maps([self.home, self.away], wanted)
-        self.assertEqual(self.away._replica.gaps, [])
+        self.assertTrue(self.away._replica.may_forget, "home was away for a short time only")
 
     def test_nobody_knew_better_for_as_long(self) -> None:
         """Who was alone for the retention after a long absence is the network then."""

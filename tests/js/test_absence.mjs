@@ -4,6 +4,7 @@ import assert from "node:assert/strict"
 import { afterEach, beforeEach, mock, test } from "node:test"
 
 import { Absence } from "../../distmap/web/js/absence.js"
+import { compareStamps } from "../../distmap/web/js/clock.js"
 import { Outbox } from "../../distmap/web/js/outbox.js"
 import { Network } from "./memory.mjs"
 import { NOW_MS, newReplica } from "./support.mjs"
@@ -110,6 +111,47 @@ test("a key that is written again meanwhile is left alone", () => {
   fresh.setAside([{ key: "a", entry: again, base: undefined }])
   assert.deepEqual(fresh.restore(outbox), [])
   assert.equal(outbox.take().length, 1)
+})
+
+/** Writes a new key and a known one; both are buried while they wait. */
+function buried() {
+  const { replica, outbox, write, absence } = fixture()
+  replica.forget("a")
+  replica.merge("known", { stamp: { ms: 1, counter: 0, writer: "x" }, value: "1", extras: null })
+  for (const key of ["new", "known"]) {
+    const entry = write(key, 2)
+    replica.merge(key, { ...entry, value: null })
+  }
+  write("kept", 2)
+  const writes = outbox.takeBuried(replica.entries)
+  assert.deepEqual(
+    writes.map(({ key }) => key),
+    ["new", "known"],
+  )
+  assert.deepEqual(absence.setAside(writes), [])
+  return { replica, outbox, absence }
+}
+
+test("what was buried is offered again if it was new", () => {
+  const { replica, outbox, absence } = buried()
+  const { offered, taken, superseded } = absence.end(outbox)
+  assert.deepEqual(
+    offered.map(({ key, entry }) => [key, entry.value]),
+    [["new", "2"]],
+  )
+  assert.deepEqual([taken, superseded.map(([key]) => key)], [[], ["known"]])
+  assert.deepEqual(Object.fromEntries(replica.items()), { new: "2", kept: "2" })
+  assert.deepEqual(outbox.unsent, ["kept", "new"])
+})
+
+test("what was buried goes on if nobody is left to ask", () => {
+  const { replica, outbox, absence } = buried()
+  const updates = absence.restore(outbox)
+  for (const { entry, old } of updates) {
+    assert.ok(old && compareStamps(entry.stamp, old.stamp) > 0)
+  }
+  assert.deepEqual(outbox.unsent, ["kept", "new", "known"])
+  assert.deepEqual(outbox.takeBuried(replica.entries), [])
 })
 
 /** Two maps that are equal, of which one then leaves; the relay stays up for the other. */

@@ -136,8 +136,9 @@ export class Knowledge {
  * @param {Gap[]} gaps
  */
 export function isTrusted(forgotMs, knownMs, gaps) {
+  if (forgotMs === 0) return true
   // Who forgot a delete after the end of a gap was here by then, and has told what it knew.
-  if (gaps.some(([sinceMs, untilMs]) => sinceMs < forgotMs && forgotMs <= untilMs)) return false
+  if (gaps.some(([sinceMs, untilMs]) => sinceMs <= forgotMs && forgotMs <= untilMs)) return false
   return knownMs === null || knownMs > forgotMs
 }
 
