@@ -69,6 +69,7 @@ class BatchWatch:
 
     def taken(self, write: Write) -> None:
         """A write is acknowledged: so must be all that share its stamp."""
-        left = [key for key, each in self._outbox._waiting.items() if each.stamp == write.stamp]
-        if left:
+        waiting = self._outbox._waiting.items()
+        left = [k for k, each in waiting if each.stamp == write.stamp and k != write.key]
+        if left and not write.anew:  # then it may have been sent with another stamp
             self._witness.broken(f"{self._name} has a part of a batch taken, and not {left}")

@@ -114,14 +114,18 @@ class Copy:
         before = dict(self.replica.entries)
         with self.map.batch() as batch:
             for key, value in values.items():
-                if value is not None:
+                if plainly and value is not None:
+                    self.map[key] = value
+                elif plainly:
+                    self.map.pop(key, None)
+                elif value is not None:
                     deferreds[key] = self.map.set(key, value)
                 elif key in self.map:
                     deferreds[key] = self.map.delete(key)
             self._writing = True  # all is written at the end
         self._writing = False
         keys = [key for key in values if self.replica.entries.get(key) is not before.get(key)]
-        self._log_batch(keys, {} if plainly else deferreds)
+        self._log_batch(keys, deferreds)
         if not plainly:
             writes = self.writes[len(self.writes) - len(keys) :]
             batch.taken().addCallbacks(self._all_taken, self._not_all_taken, (writes,))
