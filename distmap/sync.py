@@ -77,6 +77,7 @@ class Newcomer:
         self.repaired = 0
         self._replica = replica
         self._fresh_ms = replica.clock.now_ms() - FRESH_MS
+        self._old_ms = self._fresh_ms - replica.retention_ms
         self._met = met
         self._hello: wire.Hello | None = None
         self._trusts_donor = False
@@ -265,8 +266,7 @@ class Newcomer:
         """Whether copies have diverged if one side lacks an entry: it is neither on its way nor a
         tombstone that one may have forgotten before the other.
         """
-        old_ms = self._fresh_ms - self._replica.retention_ms
-        return (old_ms if entry.value is None else 0) <= entry.stamp.ms < self._fresh_ms
+        return (self._old_ms if entry.value is None else 0) <= entry.stamp.ms < self._fresh_ms
 
     # -- handing over -----------------------------------------------------------------------------
 
