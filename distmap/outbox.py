@@ -106,10 +106,8 @@ class Outbox:
         return writes
 
     def is_older(self, ms: int) -> bool:
-        """Whether a write that nobody has seen has a stamp below a time."""
-        # Writes wait in the order of their stamps, so one look is enough.
-        first = next((entry for key, entry in self._waiting.items() if key in self._unsent), None)
-        return first is not None and first.stamp.ms < ms
+        """Whether a write has a stamp below a time."""
+        return any(entry.stamp.ms < ms for entry in self._waiting.values())
 
     def go_online(self) -> None:
         """A new stream is open to the relay: all that waits is to be sent."""

@@ -51,8 +51,8 @@ class BatchWatch:
 
     def _receives(self, receive: Callable[[Any], None], payload: Any) -> None:
         """What one message of others brings is told at once, when all of it is in place."""
-        if bytes(payload)[:1] == b"[":  # of the relay
-            receive(payload)
+        if not bytes(payload).startswith(b'{"event":"entries"'):
+            receive(payload)  # it has one entry, or none
             return
         told: list[dict[str, Entry]] = []
         self._told = told

@@ -149,15 +149,12 @@ export class Outbox {
   }
 
   /**
-   * Whether a write that nobody has seen has a stamp below a time.
+   * Whether a write has a stamp below a time.
    *
    * @param {number} ms
    */
   isOlder(ms) {
-    for (const key of this.#unsent) {
-      const entry = this.#waiting.get(key)
-      if (entry !== undefined && entry.stamp.ms < ms) return true
-    }
+    for (const { stamp } of this.#waiting.values()) if (stamp.ms < ms) return true
     return false
   }
 
