@@ -16,7 +16,7 @@ ABSENCES: Final = ("absence", "long partition")
 @bug(*ABSENCES)
 def floor_ignored() -> Replacements:
     """An entry that may have been deleted long ago is taken from anybody."""
-    return {"lww.Replica.trusts": lambda self, known_ms: True}
+    return {"knowledge.Knowledge.trusts": lambda self, known_ms, gaps=(): True}
 
 
 @bug(*ABSENCES)
