@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from typing import TypeAlias
 
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
 from distmap import sync_wire as wire
 from distmap.entries import Entry, decode_entries, encode_entry
@@ -168,20 +168,19 @@ class Donor:
 def encode_hello(replica: Replica, *, blank: bool = False) -> bytes:
     """The message that opens the conversation, from either side."""
     count, total = (0, 0) if blank else replica.digest()
-    gaps = replica.gaps or UNSET
-    hello = wire.Hello(wire.VERSION, count, total, replica.floor_ms, replica.known_ms, gaps)
-    return wire.encode(hello)
+    floor_ms, known_ms, gaps = replica.floor_ms, replica.known_ms, replica.gaps
+    return wire.encode(wire.Hello(wire.VERSION, count, total, floor_ms, known_ms, gaps))
 
 
 def trusts(replica: Replica, hello: wire.Hello) -> bool:
     """Whether a replica trusts the side that greeted: see :meth:`Replica.trusts`."""
-    return replica.trusts(hello.known_ms, hello.gaps or ())
+    return replica.trusts(hello.known_ms, hello.gaps)
 
 
 def learn_from(replica: Replica, hello: wire.Hello) -> None:
     """At the end of a sync: takes over the floor, and what the other side knows."""
     replica.adopt_floor(hello.floor_ms)
-    replica.learn(hello.known_ms, hello.gaps or ())
+    replica.learn(hello.known_ms, hello.gaps)
 
 
 def held_texts(replica: Replica) -> list[bytes]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import Meta, Raw
 
 from distmap.entries import HASH_DIGITS
 from distmap.errors import RemoteProtocolError, VersionMismatch
@@ -37,7 +37,7 @@ class _Message(msgspec.Struct, tag_field="event"):
     pass
 
 
-class Hello(_Message, tag="hello"):
+class Hello(_Message, tag="hello", omit_defaults=True):
     """Opens the conversation, from both sides: the version and the digest of the whole replica.
 
     Below `floor_ms` this side may have collected tombstones. `known_ms` is told by a side that does
@@ -52,7 +52,7 @@ class Hello(_Message, tag="hello"):
     sum: _Count
     floor_ms: _Count = 0
     known_ms: _Count | None = None
-    gaps: Annotated[list[tuple[_Count, _Count]], Meta(max_length=MAX_GAPS)] | UnsetType = UNSET
+    gaps: Annotated[list[tuple[_Count, _Count]], Meta(max_length=MAX_GAPS)] = []
 
 
 class _Greeting(msgspec.Struct):

@@ -62,9 +62,12 @@ export const CHUNK_BYTES = 64 * 1024
  * @param {Gap[]} gaps when, before that, they are not
  */
 export const hello = ([count, sum], floorMs, knownMs, gaps) => {
-  const message = { event: "hello", version: VERSION, count, sum, floor_ms: floorMs }
-  const more = gaps.length ? { gaps } : {}
-  return JSON.stringify({ ...message, known_ms: knownMs, ...more })
+  return JSON.stringify({
+    ...{ event: "hello", version: VERSION, count, sum },
+    ...(floorMs === 0 ? {} : { floor_ms: floorMs }),
+    ...(knownMs === null ? {} : { known_ms: knownMs }),
+    ...(gaps.length === 0 ? {} : { gaps }),
+  })
 }
 
 /**
