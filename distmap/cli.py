@@ -15,6 +15,7 @@ from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 
 from distmap import Change, Connection, DistributedMap, Status, __version__, connect, values
 from distmap.errors import AccessRefused, InvalidKey, InvalidType, InvalidValue, VersionMismatch
+from distmap.relay_status import add_status, run_status
 
 T = TypeVar("T")
 _log = Logger()
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     arguments = parser.parse_args(argv)
     observers = [textFileLogObserver(sys.stderr)] if arguments.verbose else []
     globalLogBeginner.beginLoggingTo(observers, discardBuffer=True, redirectStandardIO=False)
-    react(lambda reactor: _run(reactor, parser, arguments))
+    run = run_status if arguments.command == "status" else _run
+    react(lambda reactor: run(reactor, parser, arguments))
 
 
 def _run(
@@ -112,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     add("delete", "Deletes a key", "key")
     add("dump", "Prints the whole map as one JSON object")
     add("watch", "Prints each change as a line of JSON, until interrupted")
+    add_status(commands, _seconds, DEFAULT_TIMEOUT_SECONDS)
     return parser
 
 

@@ -10,19 +10,21 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from distmap.absence import Absence
+from distmap.absence import ALONE, BY_PEER, Absence
 from distmap.entries import Entry, decode_plain, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
-from distmap.outbox import Outbox, Waiting, encode_messages
+from distmap.outbox import Outbox, encode_messages
 from distmap.port import Port
 from distmap.sync import Newcomer, merge_all
 from distmap.timekeeping import Timekeeper
 from distmap.values import NOT_JSON
 
-BY_PEER: Final = "peer"
-ALONE: Final = "alone"
+TURN_MESSAGES: Final = 4
+"""Messages of own writes, of about 64 KiB each if many wait, that are sent in one turn."""
+
+__all__ = ["ALONE", "BY_PEER", "Peer"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -53,6 +55,9 @@ class Peer:
         replica: the entries.
         port: where to act.
         now_ms: the local clock, to estimate the offset to the relay's.
+
+    Attributes:
+        is_busy: something takes several turns; nothing is compared meanwhile.
     """
 
     def __init__(self, replica: Replica, port: Port, now_ms: Callable[[], float]) -> None:
@@ -61,11 +66,12 @@ class Peer:
         self.id = ""
         self.peers = 0
         self.time = Timekeeper(replica, self.outbox, port, now_ms)
+        self.absence = Absence(replica, self.outbox, port)
+        self.is_busy = False
         self._port = port
         self._open = self._online = False
-        self._absence: Absence | None = None
-        self._was_in_touch = False
         self._doubtful: dict[str, Entry] = {}  # what came too early to tell whether it was deleted
+        self._how: str | None = None  # it is to be told as ready, once this is not busy
         replica.in_touch = False
 
     # -- the channel's stream ---------------------------------------------------------------------
@@ -73,7 +79,7 @@ class Peer:
     def opened(self) -> None:
         """The stream was opened; nothing is sent before the relay's welcome."""
         self._open = True
-        if not self._was_in_touch:
+        if not self.absence.was_in_touch:
             self.replica.known_ms = 0
         self.time.opened()
 
@@ -82,7 +88,9 @@ class Peer:
         self.replica.lose_touch()
         self._open = self._online = False
         self._doubtful.clear()
+        self._how = None
         self.time.lost()
+        self.absence.lost()
         self.outbox.go_offline()
         self._set_peers(0)
 
@@ -120,7 +128,7 @@ class Peer:
                     self._port.serve(client)
                 case ["time", int(sent_ms) | float(sent_ms), int(time_ms) | float(time_ms)]:
                     self.time.answered(sent_ms, time_ms)
-                    self.send_writes()  # what has a better stamp now
+                    self.work()
                     self.release()
                 # Anything else is of a newer relay.
         except NOT_JSON as error:
@@ -135,19 +143,10 @@ class Peer:
         if not self._open:
             return  # a handler of what was released has left the map
         self._online = self.time.online = True
-        if not self._has_to_ask():
+        if not self.absence.has_to_ask:
             self.outbox.go_online()
-            self.send_writes()
+        self.work()
         self._set_peers(welcome.members - 1)
-
-    def _has_to_ask(self) -> bool:
-        """Whether tombstones may be forgotten that this replica has not seen, or that are later
-        than its writes: they then wait until it knows what became of their keys.
-        """
-        if self._absence is not None or (self._was_in_touch and self.replica.was_away_long):
-            return True
-        oldest_ms = self.replica.clock.earliest_ms() - self.replica.retention_ms
-        return self.outbox.is_older(oldest_ms)
 
     def _receive_entries(self, text: bytes) -> None:
         replica = self.replica
@@ -195,13 +194,22 @@ class Peer:
 
     def wrote(self, update: Update) -> None:
         """This peer wrote; :meth:`send_writes` sends it."""
+        self.time.correction.wrote(update)
         old = update.old.stamp if update.old is not None else None
-        self.outbox.add(update.key, update.entry, old)
+        self.outbox.add(update.key, update.entry, self.absence.written(update.key, old))
 
-    def send_writes(self) -> None:
-        """Sends what waits in the outbox, as far as the window allows."""
+    def send_writes(self, most: int = TURN_MESSAGES) -> None:
+        """Sends what waits in the outbox, as far as the window allows: up to `most` messages now,
+        the rest in later turns.
+        """
+        if self.time.correction.is_on:
+            return
         while self._online and (message := self.outbox.next_message()) is not None:
             self._port.send(message)
+            most -= 1
+            if most <= 0:
+                self._port.work_soon()
+                return
 
     # -- syncs ------------------------------------------------------------------------------------
 
@@ -215,51 +223,37 @@ class Peer:
         """A conversation with a donor."""
         return Newcomer(self.replica, self._met)
 
-    def _met(self, floor_ms: int, outdated: bool) -> None:
-        """A donor told its floor: what may undo deletes that it has forgotten is set aside."""
-        if self.replica.in_touch:
-            return  # a repair
-        self._set_aside(self.outbox.take(None if outdated and self._was_in_touch else floor_ms))
-
-    def _set_aside(self, writes: list[Waiting]) -> None:
-        if writes:
-            if self._absence is None:
-                self._absence = Absence(self.replica)
-            self.updated(self._absence.set_aside(writes))
+    def _met(self, floor_ms: int, outdated: bool) -> bool:
+        """A donor told its floor; True if nothing has to be set aside before the two compare."""
+        self.absence.met(floor_ms, outdated)
+        self.work()
+        return not self.is_busy
 
     def _become_ready(self, how: str) -> None:
         self.replica.get_in_touch()
-        self._was_in_touch = True
-        updates = self._merge_doubtful()
-        if not self.outbox.is_online:
-            self._set_aside(self.outbox.take_buried(self.replica.entries))
+        # The donor may have learned of it after it had told of what is near it.
+        items, self._doubtful = self._doubtful.items(), {}
+        updates = [new for item in items if (new := self.replica.merge(*item)) is not None]
+        asked = not self.outbox.is_online
+        if asked:
             self.outbox.go_online()
+        self.absence.over(how, asked=asked)
+        self._how = how
         self.updated(updates)
         if self._open:  # no handler has left the map meanwhile
-            self._end_absence(how)
-        if self._open:
-            self.send_writes()
+            self.work()
+
+    def work(self) -> None:
+        """Goes on with what takes several turns, and tells that this peer is ready if it waits for
+        that only.
+        """
+        self.is_busy = not (self.time.work() and self.absence.work())
+        self.send_writes()
+        if self.is_busy:
+            self._port.work_soon()
+        elif self._how is not None:
+            how, self._how = self._how, None
             self._port.became_ready(how)
-
-    def _merge_doubtful(self) -> list[Update]:
-        """The donor may have learned of it after it had told of what is near it."""
-        items, self._doubtful = self._doubtful.items(), {}
-        return [new for item in items if (new := self.replica.merge(*item)) is not None]
-
-    def _end_absence(self, how: str) -> None:
-        absence, self._absence = self._absence, None
-        if absence is None:
-            return
-        if how == ALONE:
-            updates = absence.restore(self.outbox)
-            self._port.restamped([each for each in updates if each.old is not None])
-            self.updated(updates)
-            return
-        end = absence.end(self.outbox)
-        self._port.restamped(end.offered)
-        self.updated(end.offered)
-        self._port.taken(end.taken)
-        self._port.superseded(end.superseded)
 
     def look_up(self) -> None:
         """Now and then, while ready: asks for the time, and forgets gaps."""

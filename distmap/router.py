@@ -19,7 +19,6 @@ from distmap.mux import MuxDemux
 from distmap.states import Kind, MuxEvent, MuxStream, State
 from distmap.switchboard import End, Listener, Switchboard
 
-MAX_URI_BYTES: Final = 1024
 PREFIX_BYTES: Final = 1024
 """More than stands around a payload in any frame. A payload gets other prefixes on its way out, and
 no frame may be too long for those that it goes to.
@@ -32,8 +31,8 @@ _CLIENT = re.compile(r"(.+)/proxy/client/([^/]+)/([^/]+)", re.DOTALL)
 _ACCEPT = re.compile(r"(.+)/proxy/server/([^/]+)/client/([^/]+)/[^/]+", re.DOTALL)
 
 Observer: TypeAlias = Callable[[str, "Link", dict[str, Any]], None]
-"""Is told what happens, for the log: a name (``opened``, ``closed``, ``refused``, ``unknown``,
-``failed``, ``slow``), the link, and details."""
+"""Is told what happens, for the log and the counts: a name (``opened``, ``closed``, ``refused``,
+``faulted``, ``unknown``, ``failed``, ``slow``), the link, and details."""
 
 
 class Link:
@@ -137,13 +136,15 @@ class Relay:
                 if kind is Kind.FAILED:
                     link.failure = detail
                     self._observe("failed", link, {"error": detail})
+                elif kind is Kind.REFUSED:
+                    self._observe("refused", link, {"id": detail[0], "code": detail[2]})
                 else:
                     self._observe("unknown", link, {"id": detail[0], "event": detail[1]})
                 continue
             member = members.get(stream)
             if kind is Kind.DATA and len(detail) > self._payload_bytes:
                 text = f"a payload is {self._payload_bytes} bytes at most"
-                self._refuse(link, stream, text, "limit")
+                self._fault(link, stream, text, "limit")
             elif kind is Kind.OBJECTS:
                 self.hub.receive_objects(members[stream], *detail)
             elif kind is Kind.DATA and member is not None:
@@ -161,15 +162,15 @@ class Relay:
         try:
             self.hub.receive(member, payload)
         except RemoteProtocolError as error:
-            self._refuse(link, stream, str(error), error.code)
+            self._fault(link, stream, str(error), error.code)
 
     def _open(self, link: Link, stream: MuxStream) -> None:
         route = _route(stream)
         try:
             if not isinstance(route, str):
                 raise StreamError("a stream's meta is a route, or an object with one", "protocol")
-            if len(route.encode()) > MAX_URI_BYTES:
-                raise StreamError(f"a route is {MAX_URI_BYTES} bytes at most", "limit")
+            if len(route.encode()) > self._limits.route_bytes:
+                raise StreamError(f"a route is {self._limits.route_bytes} bytes at most", "limit")
             self._open_route(link, stream, route)
         except StreamError as error:
             self._observe("refused", link, {"route": route, "code": error.code})
@@ -198,6 +199,8 @@ class Relay:
             raise StreamError("no such route", "unknown-route")
 
     def _join(self, link: Link, stream: MuxStream, uri: str) -> None:
+        if len(link.members) >= self._limits.maps:
+            raise StreamError(f"more than {self._limits.maps} maps on one connection", "limit")
         plain = isinstance(stream.meta, str)
         if not plain:
             _check_version(stream.meta.get("version"))
@@ -216,7 +219,13 @@ class Relay:
         end = link.ends.pop(stream, None)
         if end is not None:
             self.switchboard.gone(end)
+        if stream.fault is not None:
+            self._observe("faulted", link, {"route": _route(stream), "code": "protocol"})
         self._observe("closed", link, {"route": _route(stream)})
+
+    def _fault(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
+        self._observe("faulted", link, {"route": _route(stream), "code": code})
+        self._refuse(link, stream, message, code)
 
     def _refuse(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
         if stream.state is not State.CLOSED:

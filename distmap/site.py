@@ -6,15 +6,20 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from autobahn.twisted.resource import WebSocketResource
+from twisted.internet.interfaces import IAddress
 from twisted.web.http import NOT_FOUND
 from twisted.web.iweb import IRequest
 
+from distmap.admission import RETRY_SECONDS, Refusal
 from distmap.page import WEB, Folder, Leaf, Page, client_files, page_files, set_headers, with_slash
 from distmap.relay_socket import ServerFactory
 
 
 class Relayed(Protocol):
-    """What the health check asks."""
+    """What is asked of the relay."""
+
+    def refusal(self, host: str | None) -> Refusal | None:
+        """Why a peer from an address may not connect."""
 
     @property
     def connections(self) -> Collection[object]:
@@ -32,6 +37,7 @@ class RelayResource(Folder):
 
     def __init__(self, factory: ServerFactory, relay: Relayed, page: bool = True) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._relay = relay
         self._socket = WebSocketResource(factory)
         self._page: Any = Page(WEB / "index.html") if page else NoPage()  # type: ignore[no-untyped-call]
         self.putChild(b"healthz", Health(relay))
@@ -44,7 +50,8 @@ class RelayResource(Folder):
         """The page, or the upgrade."""
         upgrade = request.getHeader(b"upgrade") or b""
         if upgrade.strip().lower() == b"websocket":
-            return self._socket.render(request)
+            refusal = self._relay.refusal(host_of(request.transport.getPeer()))
+            return self._socket.render(request) if refusal is None else refuse(request, refusal)
         place = with_slash(request)
         if place is not None:
             request.redirect(place)
@@ -55,6 +62,21 @@ class RelayResource(Folder):
         """The page's headers."""
         self.render_GET(request)
         return b""
+
+
+def host_of(address: IAddress | None) -> str | None:
+    """The address of a peer without its port; None if it has none, as on a UNIX socket."""
+    host: str | None = getattr(address, "host", None)
+    return host
+
+
+def refuse(request: Any, refusal: Refusal) -> bytes:
+    """Answers an upgrade that is refused."""
+    set_headers(request, b"text/plain; charset=utf-8")
+    request.setHeader(b"Retry-After", b"%d" % RETRY_SECONDS)
+    request.setHeader(b"Connection", b"close")
+    request.setResponseCode(refusal.status)
+    return refusal.text.encode() + b"\n"
 
 
 class NoPage(Leaf):

@@ -2,16 +2,14 @@
 
 The newcomer leads. It compares the sums of ever smaller ranges, and in the ranges that differ it
 takes what the donor has and hands over what the donor lacks; an empty side is filled in chunks.
-The donor (:mod:`distmap.sync_donor`) keeps nothing between two requests. At most :data:`WINDOW`
-requests are under way.
-
-See Meyer, "Range-Based Set Reconciliation" (2023).
+The donor (:mod:`distmap.sync_donor`) keeps nothing between two requests. See Meyer, "Range-Based Set Reconciliation" (2023).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from msgspec import Raw
@@ -25,6 +23,7 @@ from distmap.sync_donor import (
     Burials,
     Donor,
     Reply,
+    count_repaired,
     cut,
     encode_hello,
     held_texts,
@@ -59,25 +58,26 @@ class Newcomer:
     Args:
         replica: what it takes into and gives from.
         met: is called with the donor's floor, and whether it has forgotten deletes that the replica
-            may not know of, before anything is compared.
+            may not know of, before anything is compared; tells whether that may begin.
 
     Attributes:
-        blank: it began with nothing, so it compares nothing: the sums of what comes are made later.
+        blank: it began with nothing, so it compares nothing: sums are made later.
         done: the conversation is at its end.
+        waits: it has met the donor, and compares once :meth:`go_on` is called.
         repaired: how many entries one side lacked that it ought to have had.
     """
 
     def __init__(
         self,
         replica: Replica,
-        met: Callable[[int, bool], None] = lambda floor_ms, outdated: None,
+        met: Callable[[int, bool], bool] = lambda floor_ms, outdated: True,
     ) -> None:
         self.blank = not replica.entries
-        self.done = False
+        self.done = self.waits = False
         self.repaired = 0
         self._replica = replica
-        self._fresh_ms = replica.clock.now_ms() - FRESH_MS
-        self._old_ms = self._fresh_ms - replica.retention_ms
+        fresh_ms = replica.clock.now_ms() - FRESH_MS
+        self._count = partial(count_repaired, fresh_ms, replica.retention_ms)
         self._met = met
         self._hello: wire.Hello | None = None
         self._trusts_donor = False
@@ -102,8 +102,7 @@ class Newcomer:
         """Takes a message of the donor.
 
         Returns:
-            What to send, and what changed here. Afterwards :attr:`done` tells whether the two are
-            equal.
+            What to send, and what changed here. See also :attr:`done`.
 
         Raises:
             RemoteProtocolError, VersionMismatch: the conversation cannot go on.
@@ -111,7 +110,7 @@ class Newcomer:
         answer = wire.decode_answer(text)
         updates: list[Update] = []
         if isinstance(answer, wire.Hello):
-            self._receive_hello(answer)
+            return self._receive_hello(answer), []
         elif isinstance(answer, wire.Done):
             return [], self._receive_done(answer)
         else:
@@ -121,7 +120,7 @@ class Newcomer:
             updates = handler(answer)
         return self._ask(), updates
 
-    def _receive_hello(self, hello: wire.Hello) -> None:
+    def _receive_hello(self, hello: wire.Hello) -> list[bytes]:
         wire.check_version(hello.version)
         if self._hello is not None:
             raise RemoteProtocolError("a second hello")
@@ -129,12 +128,19 @@ class Newcomer:
         replica = self._replica
         self._trusts_donor = trusts(replica, hello)
         outdated = replica.known_ms is not None and hello.floor_ms > replica.known_ms
-        self._met(hello.floor_ms, outdated)
+        self.waits = not self._met(hello.floor_ms, outdated)
         if not outdated:
             replica.adopt_floor(hello.floor_ms)
         self._budget = 2 * hello.count + SLACK
+        return [] if self.waits else self.go_on()
+
+    def go_on(self) -> list[bytes]:
+        """Begins to compare; returns what to send."""
+        assert self._hello is not None
+        self.waits = False
         mine = (0, 0) if self.blank else self._replica.digest()
-        self._judge("", mine, (hello.count, hello.sum), SPLIT_ABOVE)
+        self._judge("", mine, (self._hello.count, self._hello.sum), SPLIT_ABOVE)
+        return self._ask()
 
     def _receive_done(self, done: wire.Done) -> list[Update]:
         if not self._finishing or self._hello is None:
@@ -250,10 +256,9 @@ class Newcomer:
         self._budget -= len(answer.entries)
         if self._budget < 0:
             raise RemoteProtocolError("many more entries than the donor said it has")
-        hello = self._hello
-        trusted = hello is not None and self._trusts_donor and trusts(self._replica, hello)
+        trusted = self._trusts_donor and trusts(self._replica, self._hello)
         updates = merge_all(self._replica, answer.entries, trusted=trusted, burials=self._burials)
-        self.repaired += sum(self._tells(update.entry) for update in updates)
+        self.repaired += self._count(update.entry for update in updates)
         # What the donor lacks is its to have, unless what it sent has just replaced that.
         replaced = {update.key for update in updates}
         for entry_hash in answer.missing:
@@ -261,12 +266,6 @@ class Newcomer:
             if key and key not in replaced and (after is None or place < position_of(after)):
                 self._to_push.append(key)
         return updates
-
-    def _tells(self, entry: Entry) -> bool:
-        """Whether copies have diverged if one side lacks an entry: it is neither on its way nor a
-        tombstone that one may have forgotten before the other.
-        """
-        return (self._old_ms if entry.value is None else 0) <= entry.stamp.ms < self._fresh_ms
 
     # -- handing over -----------------------------------------------------------------------------
 
@@ -288,7 +287,7 @@ class Newcomer:
             key = self._to_push.popleft()
             entry = self._replica.entries.get(key)
             if entry is not None:
-                self.repaired += self._tells(entry)
+                self.repaired += self._count([entry])
                 yield key, entry
 
     def _give(self, prefix: str) -> None:

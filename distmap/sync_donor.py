@@ -7,7 +7,7 @@ donor. See :mod:`distmap.sync` for the conversation.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import TypeAlias
 
@@ -172,9 +172,22 @@ def encode_hello(replica: Replica, *, blank: bool = False) -> bytes:
     return wire.encode(wire.Hello(wire.VERSION, count, total, floor_ms, known_ms, gaps))
 
 
-def trusts(replica: Replica, hello: wire.Hello) -> bool:
+def trusts(replica: Replica, hello: wire.Hello | None) -> bool:
     """Whether a replica trusts the side that greeted: see :meth:`Replica.trusts`."""
-    return replica.trusts(hello.known_ms, hello.gaps)
+    return hello is not None and replica.trusts(hello.known_ms, hello.gaps)
+
+
+def tells(entry: Entry, fresh_ms: int, retention_ms: int) -> bool:
+    """Whether copies have diverged if one side lacks an entry: it is neither on its way, from
+    `fresh_ms` on, nor a tombstone that one may have forgotten before the other.
+    """
+    old_ms = fresh_ms - retention_ms if entry.value is None else 0
+    return old_ms <= entry.stamp.ms < fresh_ms
+
+
+def count_repaired(fresh_ms: int, retention_ms: int, entries: Iterable[Entry]) -> int:
+    """How many of some entries that a side lacked tell that copies had diverged."""
+    return sum(tells(entry, fresh_ms, retention_ms) for entry in entries)
 
 
 def learn_from(replica: Replica, hello: wire.Hello) -> None:

@@ -41,10 +41,11 @@ class BatchWatch:
         message = next_message()
         if message is None:
             return None
-        sent = Counter(entry.stamp for _, entry in self._outbox._sent[-1].entries)
+        sent = Counter(write.entry.stamp for write in self._outbox._sent[-1].writes)
         if len(sent) > 1 and max(sent.values()) > 1:
             self._witness.broken(f"{self._name} sends a batch with other writes: {sent}")
-        left = [key for key in self._outbox.unsent if self._outbox._waiting[key].stamp in sent]
+        waiting = self._outbox._waiting
+        left = [key for key in self._outbox.unsent if waiting[key].entry.stamp in sent]
         if left:
             self._witness.broken(f"{self._name} sends a batch in parts: {left} are left")
         return message
@@ -70,6 +71,6 @@ class BatchWatch:
     def taken(self, write: Write) -> None:
         """A write is acknowledged: so must be all that share its stamp."""
         waiting = self._outbox._waiting.items()
-        left = [k for k, each in waiting if each.stamp == write.stamp and k != write.key]
+        left = [k for k, each in waiting if each.entry.stamp == write.stamp and k != write.key]
         if left and not write.anew:  # then it may have been sent with another stamp
             self._witness.broken(f"{self._name} has a part of a batch taken, and not {left}")

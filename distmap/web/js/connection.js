@@ -7,7 +7,7 @@
 import { Backoff } from "./backoff.js"
 import { NORMAL } from "./connector.js"
 import { Deferred } from "./deferreds.js"
-import { ConnectionClosed, PingTimeout } from "./errors.js"
+import { ConnectionClosed, ConnectionProblem, PingTimeout } from "./errors.js"
 import { Emitter } from "./events.js"
 import { Heartbeat } from "./heartbeat.js"
 import { RETENTION_MS } from "./knowledge.js"
@@ -248,7 +248,9 @@ export class Connection {
     }
     this.#status = OFFLINE
     this.#problem = problem
-    this.#retry = this.scheduler.later(this.#backoff.nextSeconds(), () => this.#connect())
+    const told = problem instanceof ConnectionProblem ? problem.retrySeconds : null
+    const delaySeconds = told ?? this.#backoff.nextSeconds()
+    this.#retry = this.scheduler.later(delaySeconds, () => this.#connect())
     this.#tellMembers((member) => member.sessionLost(problem))
     this.#events.emit("offline", problem)
   }

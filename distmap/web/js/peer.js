@@ -5,9 +5,8 @@
 /** @import { Entry } from "./entries.js" */
 /** @import { Gap } from "./knowledge.js" */
 /** @import { Replica, Update } from "./lww.js" */
-/** @import { Waiting } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
-import { Absence } from "./absence.js"
+import { ALONE, Absence, BY_PEER } from "./absence.js"
 import { encodeEntry, isObject, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
@@ -16,12 +15,15 @@ import { Timekeeper } from "./timekeeping.js"
 
 /** Of the channel protocol: major and minor. */
 export const VERSION = [1, 0]
-export const BY_PEER = "peer"
-export const ALONE = "alone"
+export { ALONE, BY_PEER }
+/** Messages of own writes, of about 64 KiB each if many wait, that are sent in one turn. */
+const TURN_MESSAGES = 4
 
 /** The state of one map, and its side of the channel. */
 export class Peer {
   outbox = new Outbox()
+  /** @type {Map<string, Entry>} what came too early to tell whether it was deleted */
+  #doubtful = new Map()
   /** The name of this peer on the channel. */
   id = ""
   /** How many others there are. */
@@ -29,11 +31,14 @@ export class Peer {
   #port
   #open = false
   #online = false
-  /** @type {Absence | null} */
-  #absence = null
-  #wasInTouch = false
-  /** @type {Map<string, Entry>} what came before it was ready, and may have been deleted */
-  #doubtful = new Map()
+  /** Whether something takes several turns; nothing is compared meanwhile. */
+  isBusy = false
+  /**
+   * How it became ready; it is told so once this is not busy.
+   *
+   * @type {string | null}
+   */
+  #how = null
 
   /**
    * @param {Replica} replica the entries
@@ -43,6 +48,7 @@ export class Peer {
   constructor(replica, port, nowMs) {
     this.replica = replica
     this.time = new Timekeeper(replica, this.outbox, port, nowMs)
+    this.absence = new Absence(replica, this.outbox, port)
     this.#port = port
     replica.inTouch = false
   }
@@ -62,7 +68,7 @@ export class Peer {
    * @param {Gap[]} [gaps] when, before that, it may not have heard of all
    */
   resume(knownMs, gaps = []) {
-    this.#wasInTouch = true
+    this.absence.wasInTouch = true
     this.replica.knownMs = knownMs
     this.replica.gaps = gaps
   }
@@ -85,7 +91,7 @@ export class Peer {
   /** The stream was opened; nothing is sent before the relay's welcome. */
   opened() {
     this.#open = true
-    if (!this.#wasInTouch) this.replica.knownMs = 0
+    if (!this.absence.wasInTouch) this.replica.knownMs = 0
     this.time.opened()
   }
 
@@ -94,7 +100,9 @@ export class Peer {
     this.replica.loseTouch()
     this.#open = this.#online = false
     this.#doubtful.clear()
+    this.#how = null
     this.time.lost()
+    this.absence.lost()
     this.outbox.goOffline()
     this.#setPeers(0)
   }
@@ -116,12 +124,12 @@ export class Peer {
     if (name === "welcome" && isObject(first)) this.#welcome(first)
     else if (name === "members" && isInteger(first)) this.#setPeers(first - 1)
     else if (name === "ack" && isInteger(first)) this.#receiveAck(first, second)
-    else if (name === "donor" && typeof first === "string") this.#port.beginSync(first)
+    else if (name === "donor" && typeof first === "string") this.#receiveDonor(first)
     else if (name === "alone") this.#becomeReady(ALONE)
     else if (name === "client" && typeof first === "string") this.#port.serve(first)
     else if (name === "time" && typeof first === "number" && typeof second === "number") {
       this.time.answered(first, second)
-      this.sendWrites() // what has a better stamp now
+      this.work()
       this.release()
     }
     // Anything else is of a newer relay.
@@ -139,10 +147,8 @@ export class Peer {
     this.release()
     if (!this.#open) return // a handler of what was released has left the map
     this.#online = this.time.online = true
-    if (!this.#hasToAsk()) {
-      this.outbox.goOnline()
-      this.sendWrites()
-    }
+    if (!this.absence.hasToAsk) this.outbox.goOnline()
+    this.work()
     this.#setPeers(members - 1)
   }
 
@@ -158,13 +164,9 @@ export class Peer {
     if (typeof timeMs === "number") this.time.acknowledged(timeMs)
   }
 
-  /**
-   * Whether tombstones may be forgotten that this replica has not seen, or that are later than its
-   * writes: they then wait until it knows what became of their keys.
-   */
-  #hasToAsk() {
-    if (this.#absence !== null || (this.#wasInTouch && this.replica.wasAwayLong)) return true
-    return this.outbox.isOlder(this.replica.clock.earliestMs() - this.replica.retentionMs)
+  /** @param {string} donor */
+  #receiveDonor(donor) {
+    this.#port.beginSync(donor)
   }
 
   /** @param {unknown} message */
@@ -220,15 +222,23 @@ export class Peer {
    * @param {Update} update
    */
   wrote({ key, entry, old }) {
-    this.outbox.add(key, entry, old?.stamp)
+    this.time.correction.wrote({ key, entry, old })
+    this.outbox.add(key, entry, this.absence.written(key, old?.stamp))
   }
 
-  /** Sends what waits in the outbox, as far as the window allows. */
-  sendWrites() {
-    while (this.#online) {
+  /**
+   * Sends what waits in the outbox, as far as the window allows.
+   *
+   * @param {number} [most] how many messages at most; the rest is sent in later turns
+   */
+  sendWrites(most = TURN_MESSAGES) {
+    while (this.#online && !this.time.correction.isOn) {
       const message = this.outbox.nextMessage()
       if (message === null) return
       this.#port.send(message)
+      if (--most > 0) continue
+      this.#port.workSoon()
+      return
     }
   }
 
@@ -247,63 +257,47 @@ export class Peer {
   }
 
   /**
-   * A donor told its floor: what may undo deletes that it has forgotten is set aside.
+   * A donor told its floor.
    *
    * @param {number} floorMs
    * @param {boolean} outdated
+   * @returns {boolean} whether nothing has to be set aside before the two compare
    */
   #met(floorMs, outdated) {
-    if (this.replica.inTouch) return // a repair
-    if (outdated) this.replica.journal?.outdated()
-    this.#setAside(this.outbox.take(outdated && this.#wasInTouch ? null : floorMs))
-  }
-
-  /** @param {Waiting[]} writes */
-  #setAside(writes) {
-    if (writes.length === 0) return
-    this.#absence ??= new Absence(this.replica)
-    this.updated(this.#absence.setAside(writes))
+    this.absence.met(floorMs, outdated)
+    this.work()
+    return !this.isBusy
   }
 
   /** @param {string} how */
   #becomeReady(how) {
     this.replica.getInTouch()
-    this.#wasInTouch = true
-    const updates = this.#mergeDoubtful()
-    if (!this.outbox.isOnline) {
-      this.#setAside(this.outbox.takeBuried(this.replica.entries))
-      this.outbox.goOnline()
-    }
+    // The donor may have learned of it after it had told of what is near it.
+    const doubtful = [...this.#doubtful]
+    this.#doubtful.clear()
+    const updates = doubtful.flatMap(([key, entry]) => this.replica.merge(key, entry) ?? [])
+    const asked = !this.outbox.isOnline
+    if (asked) this.outbox.goOnline()
+    this.absence.over(how, asked)
+    this.#how = how
     this.updated(updates)
-    if (this.#open) this.#endAbsence(how)
-    if (!this.#open) return // a handler has left the map meanwhile
+    if (this.#open) this.work() // no handler has left the map meanwhile
+  }
+
+  /**
+   * Goes on with what takes several turns, and tells that this peer is ready if it waits for that
+   * only.
+   */
+  work() {
+    this.isBusy = !(this.time.work() && this.absence.work())
     this.sendWrites()
-    this.#port.becameReady(how)
-  }
-
-  /** The donor may have learned of it after it had told of what is near it. */
-  #mergeDoubtful() {
-    const doubtful = this.#doubtful
-    this.#doubtful = new Map()
-    return [...doubtful].flatMap(([key, entry]) => this.replica.merge(key, entry) ?? [])
-  }
-
-  /** @param {string} how */
-  #endAbsence(how) {
-    const absence = this.#absence
-    this.#absence = null
-    if (absence === null) return
-    if (how === ALONE) {
-      const updates = absence.restore(this.outbox)
-      this.#port.restamped(updates.filter(({ old }) => old !== undefined))
-      this.updated(updates)
-      return
+    if (this.isBusy) {
+      this.#port.workSoon()
+    } else if (this.#how !== null) {
+      const how = this.#how
+      this.#how = null
+      this.#port.becameReady(how)
     }
-    const end = absence.end(this.outbox)
-    this.#port.restamped(end.offered)
-    this.updated(end.offered)
-    this.#port.taken(end.taken)
-    this.#port.superseded(end.superseded)
   }
 
   /** Now and then, while ready: asks for the time, and forgets gaps. */

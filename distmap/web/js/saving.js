@@ -6,9 +6,9 @@
 // saved outbox only when its entry is saved.
 
 /** @import { Stamp } from "./clock.js" */
+/** @import { Entry } from "./entries.js" */
 /** @import { Journal, Notes } from "./journal.js" */
 /** @import { Knowledge } from "./knowledge.js" */
-/** @import { Waiting } from "./outbox.js" */
 /** @import { Peer } from "./peer.js" */
 /** @import { Changed, Copy, Found, Table } from "./store.js" */
 import { compareStamps } from "./clock.js"
@@ -31,7 +31,7 @@ export class Saving {
   #journal
   /** @type {Map<string, Stamp>} of the writes in the saved outbox, as last read or saved here */
   #saved = new Map()
-  /** @type {Waiting[]} the writes of the saved outbox, while it is read */
+  /** @type {{ key: string, entry: Entry, base: Stamp | undefined }[]} the writes of the saved outbox, while it is read */
   #writes = []
   /** The time of the last touch, as last read or saved here. */
   #syncedMs = 0
@@ -124,7 +124,7 @@ export class Saving {
 
   /** Saves what has changed up to now. */
   async save() {
-    if (this.#peer.replica.inTouch) await this.#saveAll()
+    if (this.#knowsAll) await this.#saveAll()
     else await this.#saveWrites()
   }
 
@@ -273,7 +273,12 @@ export class Saving {
 
   /** @param {Batch} batch */
   #isValid({ absences }) {
-    return this.#peer.replica.inTouch && this.#journal.absences === absences
+    return this.#knowsAll && this.#journal.absences === absences
+  }
+
+  /** In touch, and no writes are set aside any more: those are in the saved outbox alone. */
+  get #knowsAll() {
+    return this.#peer.replica.inTouch && !this.#peer.isBusy
   }
 
   /** The time of the last touch need not be more exact than the end of tombstones. */

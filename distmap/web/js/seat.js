@@ -51,6 +51,8 @@ export class Seat {
   /** @type {Timer | null} */
   #reopenTimer = null
   #sendScheduled = false
+  /** @type {Timer | null} */
+  #workTimer = null
   #reopens = 0
   #started = false
   #closed = false
@@ -101,8 +103,9 @@ export class Seat {
   async close() {
     if (this.#closed) return
     this.#closed = true
-    this.peer.sendWrites()
+    this.peer.sendWrites(Infinity)
     this.#releaseTimer?.cancel()
+    this.#workTimer?.cancel()
     this.#stopReopening()
     this.#connection.detach(this)
     this.#endTalk()
@@ -222,6 +225,14 @@ export class Seat {
   /** @param {string} client */
   serve(client) {
     if (this.#session !== null) this.#syncs.serve(this.#session, client)
+  }
+
+  workSoon() {
+    if (this.#closed) return
+    this.#workTimer ??= this.#scheduler.soon(() => {
+      this.#workTimer = null
+      this.peer.work()
+    })
   }
 
   /**
