@@ -2,7 +2,8 @@
 
 The newcomer leads. It compares the sums of ever smaller ranges, and in the ranges that differ it
 takes what the donor has and hands over what the donor lacks; an empty side is filled in chunks.
-The donor (:mod:`distmap.sync_donor`) keeps nothing between two requests. See Meyer, "Range-Based Set Reconciliation" (2023).
+The donor (:mod:`distmap.sync_donor`) keeps nothing between two requests. See Meyer, "Range-Based
+Set Reconciliation" (2023).
 """
 
 from __future__ import annotations

@@ -129,6 +129,17 @@ test("closed while it connects, and while it waits", async () => {
   assert.equal(network.clock.pending, 0)
 })
 
+test("a wake after the end does nothing", async () => {
+  network.stop()
+  const connection = network.connect()
+  await network.pass()
+  await connection.close()
+  network.start()
+  connection.wake()
+  assert.equal(network.clock.pending, 0)
+  assert.equal(network.relay.links.size, 0)
+})
+
 test("closed though the relay does not answer", async () => {
   const connection = network.connect()
   await network.pass()

@@ -11,7 +11,6 @@ from twisted.python.failure import Failure
 
 from distmap import Change, DistributedMap, Status
 from distmap.clock import Stamp
-from distmap.connection import Connection
 from distmap.correction import Correction
 from distmap.entries import Entry, wins
 from distmap.errors import MapClosed, Superseded
@@ -19,7 +18,6 @@ from distmap.lww import Update
 from distmap.peer import BY_PEER
 from distmap.sync_donor import held_texts
 from tests.simulation.batches import BatchWatch
-from tests.simulation.ordered import order_sets
 from tests.simulation.writes import Witness, Write
 
 
@@ -33,7 +31,7 @@ class Copy:
         waiting: writes whose Deferred has not fired.
     """
 
-    def __init__(self, witness: Witness, name: str, connection: Connection, uri: str) -> None:
+    def __init__(self, witness: Witness, name: str, shared: DistributedMap, uri: str) -> None:
         self.name = name
         self.uri = uri
         self.had: dict[str, Entry] = {}
@@ -56,10 +54,11 @@ class Copy:
         self._donor: Copy | None = None
         self._offered: dict[str, Entry] = {}
         self._witness = witness
-        self.map = DistributedMap(connection, uri)
+        self.map = shared
         self.replica = self.map._replica
-        order_sets(self.map)
-        self._batches = BatchWatch(witness, name, self.map)
+        # A map in Node writes key by key.
+        is_ours = isinstance(shared, DistributedMap)
+        self._batches = BatchWatch(witness, name, shared) if is_ours else None
         self._hook(self.replica, "_place", self._placed)
         self._hook(self.replica, "merge_many", self._merged_many)
         self._hook(self.replica, "restamp", self._restamped)
@@ -112,6 +111,13 @@ class Copy:
 
     def batch(self, values: dict[str, Any], *, plainly: bool = False) -> None:
         """Writes many keys together; those of None are deleted. Plainly: with no Deferreds."""
+        if self._batches is None:
+            for key, value in values.items():
+                if value is None:
+                    self.delete(key, plainly=plainly)
+                else:
+                    self.set(key, value, plainly=plainly)
+            return
         deferreds: dict[str, Deferred[Any]] = {}
         before = dict(self.replica.entries)
         with self.map.batch() as batch:
@@ -169,7 +175,8 @@ class Copy:
     def _taken(self, result: object, write: Write) -> None:
         self.waiting.pop(id(write), None)
         write.settled = "taken"
-        self._batches.taken(write)
+        if self._batches is not None:
+            self._batches.taken(write)
         self._witness.taken(write)
 
     def _refused(self, failure: Failure, write: Write) -> None:

@@ -132,14 +132,18 @@ export class Saving {
   async #saveWrites() {
     const { outbox } = this.#peer
     const { writes } = this.#journal
-    const keys = [...writes].filter((key) => outbox.has(key))
+    // Also what was acknowledged meanwhile: it stays until its entry is saved.
+    const isUnsaved = (/** @type {string} */ key) => outbox.has(key) || writes.get(key) !== undefined
+    const keys = [...writes.keys()].filter(isUnsaved)
     if (keys.length === 0) return
     for (const step of this.#steps(keys)) {
+      const before = new Map(step.map((key) => [key, outbox.get(key) ?? writes.get(key)]))
       for (const key of step) writes.delete(key)
       await this.#copy.update({ entries: [], outbox: step }, (found) => {
-        // What was acknowledged just now stays until its entry is saved.
-        const waiting = step.filter((key) => outbox.has(key))
-        for (const key of step) if (!outbox.has(key)) writes.add(key)
+        for (const key of step) {
+          if (!outbox.has(key) && !writes.has(key)) writes.set(key, undefined)
+        }
+        const waiting = new Map(step.map((key) => [key, outbox.get(key) ?? before.get(key)]))
         return { entries: [], outbox: this.#changeWrites(found, waiting) }
       })
     }
@@ -155,7 +159,7 @@ export class Saving {
       gaps: replica.gaps,
       syncedMs: syncedMs ?? 0,
     }
-    const keys = [...new Set([...batch.writes, ...batch.changes.keys()])]
+    const keys = [...new Set([...batch.writes.keys(), ...batch.changes.keys()])]
     if (keys.length === 0 && batch.syncedMs - this.#syncedMs < this.#stepMs) return
     let done = 0
     if (batch.absences === this.#absences || (await this.#purge(batch))) {
@@ -212,7 +216,8 @@ export class Saving {
         const change = records.changeEntry(key, entry, batch.changes.get(key), record)
         if (change !== undefined) changed.entries.push([key, change])
       }
-      changed.outbox = this.#changeWrites(found, writes)
+      const waiting = new Map(writes.map((key) => [key, this.#peer.outbox.get(key)]))
+      changed.outbox = this.#changeWrites(found, waiting)
       return changed
     })
     return isSaved
@@ -229,14 +234,13 @@ export class Saving {
 
   /**
    * @param {Found} found
-   * @param {string[]} keys
+   * @param {Map<string, records.SavedWrite | undefined>} writes what is to be there
    * @returns {[key: string, record: string | null][]}
    */
-  #changeWrites(found, keys) {
+  #changeWrites(found, writes) {
     /** @type {[key: string, record: string | null][]} */
     const changed = []
-    for (const key of keys) {
-      const write = this.#peer.outbox.get(key)
+    for (const [key, write] of writes) {
       const known = this.#saved.get(key)
       const change = records.changeWrite(key, write, known, found.outbox.get(key))
       if (change !== undefined) changed.push([key, change])

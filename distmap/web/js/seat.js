@@ -56,6 +56,7 @@ export class Seat {
   #reopens = 0
   #started = false
   #closed = false
+  #left = Promise.resolve()
 
   /**
    * @param {Connection} connection rides on it
@@ -100,8 +101,8 @@ export class Seat {
   }
 
   /** Leaves the channel, and tells the map; a second call does nothing. */
-  async close() {
-    if (this.#closed) return
+  close() {
+    if (this.#closed) return this.#left
     this.#closed = true
     this.peer.sendWrites(Infinity)
     this.#releaseTimer?.cancel()
@@ -113,7 +114,9 @@ export class Seat {
     this.#stream = null
     if (stream !== null) this.#session?.closeStream(stream)
     this.#session?.flush()
-    await this.#listener.left()
+    this.#left = this.#listener.left()
+    this.#connection.waitFor(this.#left)
+    return this.#left
   }
 
   // -- the connection's side ----------------------------------------------------------------------
