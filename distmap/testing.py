@@ -26,7 +26,7 @@ from zope.interface import implementer
 
 from distmap.connection import Attempt, Connection, IConnector
 from distmap.errors import CannotConnect, ConnectionLost, ConnectionProblem
-from distmap.lww import RETENTION_MS
+from distmap.knowledge import RETENTION_MS
 from distmap.map import DEFAULT_URI, DistributedMap
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
