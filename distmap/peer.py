@@ -5,11 +5,12 @@ other peers. Without I/O: what is to be done goes out through a :class:`~distmap
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Raw
 
+from distmap import channel_wire as wire
 from distmap.absence import ALONE, BY_PEER, Absence
 from distmap.entries import Entry, decode_plain, encode_entry
 from distmap.errors import RemoteProtocolError
@@ -19,7 +20,6 @@ from distmap.outbox import Outbox, encode_messages
 from distmap.port import Port
 from distmap.sync import Newcomer, merge_all
 from distmap.timekeeping import Timekeeper
-from distmap.values import NOT_JSON
 
 TURN_MESSAGES: Final = 4
 """Messages of own writes, of about 64 KiB each if many wait, that are sent in one turn."""
@@ -27,25 +27,6 @@ TURN_MESSAGES: Final = 4
 __all__ = ["ALONE", "BY_PEER", "Peer"]
 
 _encode = msgspec.json.Encoder().encode
-
-
-class _Welcome(msgspec.Struct):
-    version: tuple[int, int]
-    peer: str
-    time_ms: float
-    members: int
-
-
-class _Message(msgspec.Struct):
-    event: str
-    entries: list[Raw] = []
-    peer: str = ""
-    count: int = 0
-    sum: int = 0
-
-
-_control = msgspec.json.Decoder(list[Any])
-_message = msgspec.json.Decoder(_Message)
 
 
 class Peer:
@@ -108,35 +89,39 @@ class Peer:
             self._receive_entries(text)
 
     def _receive_control(self, text: bytes) -> None:
-        try:
-            match _control.decode(text):
-                case ["welcome", dict(details)]:
-                    self._welcome(msgspec.convert(details, _Welcome))
-                case ["members", int(members), *_]:
-                    self._set_peers(members - 1)
-                case ["ack", int(number), int(time_ms) | float(time_ms)]:
-                    taken = self.outbox.acknowledge(number)
-                    self.replica.arrived(key for key, _ in taken)
-                    self._port.taken(taken)
-                    self.send_writes()
-                    self.time.acknowledged(time_ms)
-                case ["donor", str(donor)]:
-                    self._port.begin_sync(donor)
-                case ["alone"]:
-                    self._become_ready(ALONE)
-                case ["client", str(client)]:
-                    self._port.serve(client)
-                case ["time", int(sent_ms) | float(sent_ms), int(time_ms) | float(time_ms)]:
-                    self.time.answered(sent_ms, time_ms)
-                    self.work()
-                    self.release()
-                # Anything else is of a newer relay.
-        except NOT_JSON as error:
-            raise RemoteProtocolError(f"the relay sent a malformed message: {error}") from None
+        control = wire.decode_control(text)
+        if not self._open:
+            return  # a handler has left the map meanwhile
+        if isinstance(control, wire.Welcome):
+            self._welcome(control.details)
+        elif control is not None and not self._online:
+            raise RemoteProtocolError("the relay sent something before its welcome")
+        match control:
+            case wire.Members(count):
+                self._set_peers(count - 1)
+            case wire.Ack(number, time_ms):
+                taken = self.outbox.acknowledge(number)
+                self.replica.arrived(key for key, _ in taken)
+                self._port.taken(taken)
+                self.send_writes()
+                self.time.acknowledged(time_ms)
+            case wire.Donor(donor):
+                self._port.begin_sync(donor)
+            case wire.Alone():
+                self._become_ready(ALONE)
+            case wire.Client(name) if wire.is_name(name):
+                self._port.serve(name)
+            case wire.Time(sent_ms, time_ms):
+                self.time.answered(sent_ms, time_ms)
+                self.work()
+                self.release()
+            # Anything else is of a newer relay.
 
-    def _welcome(self, welcome: _Welcome) -> None:
+    def _welcome(self, welcome: wire.Details) -> None:
         if welcome.version[0] != VERSION[0]:
             raise RemoteProtocolError(f"the relay speaks version {welcome.version[0]}")
+        if self._online:
+            raise RemoteProtocolError("a second welcome")
         self.id = welcome.peer
         self.time.welcomed(welcome.time_ms)
         self.release()
@@ -161,17 +146,14 @@ class Peer:
 
     def _receive_others(self, text: bytes) -> None:
         try:
-            message = _message.decode(text)
-        except NOT_JSON:
+            said = wire.decode_said(text)
+        except RemoteProtocolError:
             self.replica.refused += 1
             return
-        if message.event in ("set", "delete"):
-            self._take([Raw(text)])
-        elif message.event == "entries":
-            self._take(message.entries)
-        elif message.event == "digest":
-            self._port.heard_digest(message.peer, (message.count, message.sum))
-        # Anything else is of a newer peer.
+        if isinstance(said, wire.Digest):
+            self._port.heard_digest(said.peer, (said.count, said.sum))
+        elif said is not None:
+            self._take(said)
 
     def _take(self, texts: list[Raw]) -> None:
         self.updated(merge_all(self.replica, texts, doubtful=self._aside))

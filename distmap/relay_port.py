@@ -45,6 +45,8 @@ class Owner(Protocol):
 
     reactor: IReactorTime
     core: Relay
+    known_ends: dict[bytes, bool]
+    """Of messages that wait somewhere, whether they end a stream; for one turn."""
 
     @property
     def options(self) -> Options:

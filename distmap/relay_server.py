@@ -53,6 +53,7 @@ class RelayServer:
         self.options = options
         self.core = Relay(lambda: reactor.seconds() * 1000, self._observe, options.limits)
         self.connections: set[RelayConnection] = set()
+        self.known_ends: dict[bytes, bool] = {}
         self.counts = Counts()
         self.admission = Admission(options.connections, options.connections_per_address)
         self._prepare = prepare
@@ -172,6 +173,7 @@ class RelayServer:
             self._flush_call.cancel()
         self._flush_call = None
         self._send(self.core.flush())
+        self.known_ends.clear()
         if self._turn_began is not None:
             self.counts.turns.add(max(0.0, self.reactor.seconds() - self._turn_began))
             self._turn_began = None

@@ -244,8 +244,9 @@ def _route(stream: MuxStream) -> Any:
 
 def _check_version(version: object) -> None:
     match version:
-        case [int() as major, int()] if major == VERSION[0]:
-            return
+        case [int() as major, int() as minor] if major == VERSION[0]:
+            if not (isinstance(major, bool) or isinstance(minor, bool)):
+                return
     raise StreamError(
         f"this relay speaks version {VERSION[0]}.{VERSION[1]} of the channel protocol", "version"
     )

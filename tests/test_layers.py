@@ -12,10 +12,10 @@ from unittest import TestCase
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "restart", "offset", "gossip", "tombstones"],
-    ["values", "frames", "status", "texts", "counts", "throttle", "admission", "knowledge"],
+    ["values", "frames", "status", "texts", "counts", "throttle", "admission", "endings", "knowledge"],
     ["entries", "states", "channel"],
     ["ranges", "mux", "donors", "holding"],
-    ["lww", "sync_wire", "switchboard", "hub"],
+    ["lww", "sync_wire", "channel_wire", "switchboard", "hub"],
     ["sync_donor", "outbox", "router", "changes", "port"],
     ["aside", "correction"],
     ["absence", "sync", "timekeeping"],
@@ -49,6 +49,7 @@ NO_TEST_OF_ITS_OWN: dict[str, str] = {
     "__init__": "it only gathers the public names",
     "port": "it is only a Protocol: names and types, nothing that runs",
     "relay_port": "likewise",
+    "endings": "tests/test_relay_connection.py has it, with the queues that need it",
     "relay_options": "it is only fields; tests/test_settings.py and others set them",
     "websocket_options": "tests/test_websocket.py and tests/test_relay_socket.py have it",
 }
