@@ -12,7 +12,8 @@ from unittest import TestCase
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "restart", "offset", "gossip", "tombstones"],
-    ["values", "frames", "status", "texts", "counts", "throttle", "admission", "endings", "knowledge"],
+    ["values", "frames", "status", "texts", "counts", "throttle", "admission", "endings"],
+    ["knowledge"],
     ["entries", "states", "channel"],
     ["ranges", "mux", "donors", "holding"],
     ["lww", "sync_wire", "channel_wire", "switchboard", "hub"],
