@@ -56,6 +56,10 @@ class Absence:
                 updates.append(self._replica.forget(key))
         return updates
 
+    def give_up(self) -> list[tuple[str, Entry]]:
+        """The writes, which will never be offered."""
+        return [(key, entry) for key, entry, _ in self._writes.values()]
+
     def restore(self, outbox: Outbox) -> list[Update]:
         """Nobody is there to ask: the writes go on as if nothing had been.
 

@@ -5,18 +5,21 @@ other peers. Without I/O: what is to be done goes out through a :class:`~distmap
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Raw
 
 from distmap.absence import Absence
+from distmap.access import READ
+from distmap.channel_wire import Welcome, decode_control, decode_message
 from distmap.entries import decode_plain, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, encode_messages
 from distmap.port import Port
+from distmap.reading import Reader, Reading
 from distmap.sync import Newcomer, merge_all
 from distmap.timekeeping import Timekeeper
 from distmap.values import NOT_JSON
@@ -25,25 +28,6 @@ BY_PEER: Final = "peer"
 ALONE: Final = "alone"
 
 _encode = msgspec.json.Encoder().encode
-
-
-class _Welcome(msgspec.Struct):
-    version: tuple[int, int]
-    peer: str
-    time_ms: float
-    members: int
-
-
-class _Message(msgspec.Struct):
-    event: str
-    entries: list[Raw] = []
-    peer: str = ""
-    count: int = 0
-    sum: int = 0
-
-
-_control = msgspec.json.Decoder(list[Any])
-_message = msgspec.json.Decoder(_Message)
 
 
 class Peer:
@@ -58,6 +42,7 @@ class Peer:
     def __init__(self, replica: Replica, port: Port, now_ms: Callable[[], float]) -> None:
         self.replica = replica
         self.outbox = Outbox()
+        self.reading = Reading(replica, self.outbox)
         self.id = ""
         self.peers = 0
         self.time = Timekeeper(replica, self.outbox, port, now_ms)
@@ -82,6 +67,7 @@ class Peer:
             self.replica.known_ms = self.replica.clock.earliest_ms() if self.replica.in_touch else 0
         self._open = self._online = self.replica.in_touch = False
         self.time.lost()
+        self.reading.lost()
         self.outbox.go_offline()
         self._set_peers(0)
 
@@ -100,9 +86,9 @@ class Peer:
 
     def _receive_control(self, text: bytes) -> None:
         try:
-            match _control.decode(text):
+            match decode_control(text):
                 case ["welcome", dict(details)]:
-                    self._welcome(msgspec.convert(details, _Welcome))
+                    self._welcome(msgspec.convert(details, Welcome))
                 case ["members", int(members), *_]:
                     self._set_peers(members - 1)
                 case ["ack", int(number), int(time_ms) | float(time_ms)]:
@@ -117,8 +103,10 @@ class Peer:
                     self._port.begin_sync(donor)
                 case ["alone"]:
                     self._become_ready(ALONE)
-                case ["client", str(client)]:
-                    self._port.serve(client)
+                case ["client" | "reader" as kind, str(client)]:
+                    self._port.serve(client, reader=kind == "reader")
+                case ["refused", int()]:
+                    self._told_access(READ)
                 case ["time", int(sent_ms) | float(sent_ms), int(time_ms) | float(time_ms)]:
                     self.time.answered(sent_ms, time_ms)
                     self.send_writes()  # what has a better stamp now
@@ -127,11 +115,12 @@ class Peer:
         except NOT_JSON as error:
             raise RemoteProtocolError(f"the relay sent a malformed message: {error}") from None
 
-    def _welcome(self, welcome: _Welcome) -> None:
+    def _welcome(self, welcome: Welcome) -> None:
         if welcome.version[0] != VERSION[0]:
             raise RemoteProtocolError(f"the relay speaks version {welcome.version[0]}")
         self.id = welcome.peer
         self.time.welcomed(welcome.time_ms)
+        self._told_access(welcome.access)
         self.release()
         if not self._open:
             return  # a handler of what was released has left the map
@@ -140,6 +129,14 @@ class Peer:
             self.outbox.go_online()
             self.send_writes()
         self._set_peers(welcome.members - 1)
+
+    def _told_access(self, access: str) -> None:
+        updates, writes = self.reading.told(access)
+        if self.reading.only and self._absence is not None:
+            writes += self._absence.give_up()
+            self._absence = None
+        if writes:
+            self._port.refused(writes, updates)
 
     def _has_to_ask(self) -> bool:
         """Whether tombstones may be forgotten that this replica has not seen, or that are later
@@ -167,7 +164,7 @@ class Peer:
 
     def _receive_others(self, text: bytes) -> None:
         try:
-            message = _message.decode(text)
+            message = decode_message(text)
         except NOT_JSON:
             self.replica.refused += 1
             return
@@ -197,6 +194,7 @@ class Peer:
     def wrote(self, update: Update) -> None:
         """This peer wrote; :meth:`send_writes` sends it."""
         old = update.old.stamp if update.old is not None else None
+        self.reading.wrote(update)
         self.outbox.add(update.key, update.entry, old)
 
     def send_writes(self) -> None:
@@ -214,7 +212,7 @@ class Peer:
 
     def begin(self) -> Newcomer:
         """A conversation with a donor."""
-        return Newcomer(self.replica, self._met)
+        return Reader(self.replica) if self.reading.only else Newcomer(self.replica, self._met)
 
     def _met(self, floor_ms: int, outdated: bool) -> None:
         """A donor told its floor: what may undo deletes that it has forgotten is set aside."""
@@ -273,7 +271,7 @@ class Peer:
 
     def tell_digest(self) -> None:
         """Tells the others the digest of this replica."""
-        if self._online:
+        if self._online and not self.reading.only:
             count, total = self.replica.digest()
             message = {"event": "digest", "peer": self.id, "count": count, "sum": total}
             self.outbox.count_other()
@@ -287,7 +285,7 @@ class Peer:
     def tell_all(self, texts: list[bytes]) -> None:
         """Passes entries on to the others, whoever wrote them."""
         for message in encode_messages(texts):
-            if self._online:
+            if self._online and not self.reading.only:
                 self.outbox.count_other()
                 self._port.send(message)
 

@@ -116,7 +116,7 @@ class RelayService(Service):
         self._log.info("listening on {host}", host=_name(port.getHost()))
 
     def _accept(self, socket: ServerSocket, address: IAddress) -> RelayConnection:
-        return self.server.accept(socket, _name(address))
+        return self.server.accept(socket, _name(address), getattr(address, "host", None) or "")
 
 
 def _name(address: Any) -> str:

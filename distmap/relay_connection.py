@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -12,6 +13,7 @@ from zope.interface import implementer
 
 from distmap.errors import ConnectionProblem
 from distmap.frames import MESSAGE_BYTES
+from distmap.proxies import TrustedProxies
 from distmap.router import Link, Relay
 from distmap.writing import write_now
 
@@ -55,6 +57,7 @@ class Owner(Protocol):
 
     reactor: IReactorTime
     core: Relay
+    proxies: TrustedProxies
 
     @property
     def options(self) -> Options:
@@ -95,15 +98,19 @@ class RelayConnection:
         "_stall",
         "_transport",
         "_was_cut",
+        "address",
         "link",
         "name",
+        "origin",
         "paused",
         "socket",
     )
     _log = Logger()
 
-    def __init__(self, owner: Owner, socket: Socket, name: str) -> None:
+    def __init__(self, owner: Owner, socket: Socket, name: str, address: str = "") -> None:
         self.name = name
+        self.address = address
+        self.origin: str | None = None
         self.socket = socket
         self.link: Link | None = None
         self.paused = False
@@ -121,6 +128,14 @@ class RelayConnection:
         self.socket_closing()
 
     # -- the socket -------------------------------------------------------------------------------
+
+    def socket_asked(self, headers: Mapping[str, str]) -> None:
+        """The opening handshake: a proxy may tell for whom it speaks."""
+        self.origin = headers.get("origin")
+        address = self._owner.proxies.peer_address(self.address, headers.get("x-forwarded-for"))
+        if address != self.address:
+            self.name = f"{address} through {self.name}"
+            self.address = address
 
     def socket_opened(self) -> None:
         transport: Any = self.socket.transport

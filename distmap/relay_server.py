@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,8 +10,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from distmap.deferreds import Awaitable, Waiters, fired
+from distmap.doorkeeper import Doorkeeper
 from distmap.errors import ConnectionProblem
 from distmap.frames import DEFAULT_LIMITS, Limits
+from distmap.origins import check_origin, origin_problem
+from distmap.proxies import TrustedProxies, is_loopback
 from distmap.relay_connection import RelayConnection, Socket
 from distmap.router import Link, Relay
 from distmap.websocket import WebSocketOptions
@@ -29,6 +32,15 @@ class RelayOptions:
     """How a relay behaves.
 
     Attributes:
+        authorizer: provides :class:`distmap.authorizer.IAuthorizer`; None lets everybody do
+            everything.
+        open: that is meant so, also where others can reach the relay: no warning.
+        origins: of the pages that may connect beside those of the relay's own host, such as
+            ``https://example.com``; ``*`` for all.
+        trusted_proxies: addresses and networks of the proxies in front of the relay, whose
+            ``X-Forwarded-For`` counts; ``unix`` for one on a UNIX socket.
+        admission_seconds: how long the authorizer has for an answer, and a connection to show
+            credentials if it has to.
         log_streams: log each stream that is opened and closed, with its route.
         page: serve the live page and its examples; the browser client is served in any case.
         queue_bytes: what may queue for one connection that does not read.
@@ -38,6 +50,11 @@ class RelayOptions:
         websocket: of the sockets.
     """
 
+    authorizer: Any = None
+    open: bool = False
+    origins: Sequence[str] = ()
+    trusted_proxies: Sequence[str] = ()
+    admission_seconds: float = 10
     log_streams: bool = False
     page: bool = True
     queue_bytes: int = 8 * 1024 * 1024
@@ -55,6 +72,12 @@ class RelayServer:
         prepare: makes of some frames the message that is written to a transport; once for all
             connections that get the same.
         options: see :class:`RelayOptions`.
+
+    Attributes:
+        proxies: the trusted ones.
+
+    Raises:
+        InvalidValue: one of the origins or proxies is none.
     """
 
     _log = Logger()
@@ -66,6 +89,12 @@ class RelayServer:
         self.options = options
         self.core = Relay(lambda: reactor.seconds() * 1000, self._observe, options.limits)
         self.connections: set[RelayConnection] = set()
+        self.proxies = TrustedProxies(options.trusted_proxies)
+        self._origins = frozenset(map(check_origin, options.origins))
+        self._doorkeeper: Doorkeeper | None = None
+        if options.authorizer is not None:
+            args = (self.core, self.schedule, options.admission_seconds)
+            self._doorkeeper = Doorkeeper(reactor, options.authorizer, *args)
         self._prepare = prepare
         self._flush_call: IDelayedCall | None = None
         self._membership_call: IDelayedCall | None = None
@@ -75,24 +104,44 @@ class RelayServer:
 
     # -- connections ------------------------------------------------------------------------------
 
-    def accept(self, socket: Socket, name: str) -> RelayConnection:
+    def accept(self, socket: Socket, name: str, address: str = "") -> RelayConnection:
         """Takes a new socket.
 
         Args:
             socket: whose handler the connection will be.
-            name: the peer's address, for the log.
+            name: the peer's address and port, for the log.
+            address: the peer's IP address; empty if it has none.
         """
-        return RelayConnection(self, socket, name)
+        return RelayConnection(self, socket, name, address)
+
+    def handshake_problem(self, address: str, origin: str | None, host: str | None) -> str | None:
+        """Why a page may not connect, which is logged; None if it may: see
+        :func:`distmap.origins.origin_problem`.
+
+        Args:
+            address: of who connects; empty if it has none.
+            origin: the header ``Origin``.
+            host: the header ``Host``.
+        """
+        loopback = is_loopback(address) and not self.proxies.trusts(address)
+        problem = origin_problem(origin, host, self._origins, loopback=loopback)
+        if problem is not None:
+            self._log.info("{name} refused: {problem}", name=address or "unix", problem=problem)
+        return problem
 
     def connection_opened(self, connection: RelayConnection) -> None:
         """Its opening handshake is done."""
         self.connections.add(connection)
+        if self._doorkeeper is not None:
+            self._doorkeeper.came(connection)
         if self._stopping:
             connection.close(SERVICE_RESTART, GOING_DOWN)
 
     def connection_closed(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
         """It is gone."""
         self.connections.discard(connection)
+        if self._doorkeeper is not None:
+            self._doorkeeper.left(connection)
         self._log.debug("{name}: {problem}", name=connection.name, problem=problem)
         if not self.connections:
             self._empty.fire(None)

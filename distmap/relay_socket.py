@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -17,12 +18,18 @@ class ServerHandler(Handler, Protocol):
     paused: bool
     """The peer does not take what was sent to it."""
 
+    def socket_asked(self, headers: Mapping[str, str]) -> None:
+        """The opening handshake came, with these headers; their names are in lower case."""
+
 
 class ServerSocket(BaseSocket, WebSocketServerProtocol):  # type: ignore[misc]
     """The relay's end."""
 
     handler: ServerHandler
     _cut_texts = staticmethod(cut_masked)
+
+    def onConnect(self, request: Any) -> None:
+        self._tell(self.handler.socket_asked, request.headers)
 
     def onOpen(self) -> None:
         # What was said in the handshake; for as long as the connection lives.

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from autobahn.twisted.resource import WebSocketResource
-from twisted.web.http import NOT_FOUND
+from twisted.web.http import FORBIDDEN, NOT_FOUND
 from twisted.web.iweb import IRequest
 
 from distmap.page import WEB, Folder, Leaf, Page, client_files, page_files, set_headers, with_slash
@@ -14,11 +14,14 @@ from distmap.relay_socket import ServerFactory
 
 
 class Relayed(Protocol):
-    """What the health check asks."""
+    """What is asked of the relay."""
 
     @property
     def connections(self) -> Collection[object]:
         """Those that are open."""
+
+    def handshake_problem(self, address: str, origin: str | None, host: str | None) -> str | None:
+        """Why a page may not connect."""
 
 
 class RelayResource(Folder):
@@ -26,12 +29,13 @@ class RelayResource(Folder):
 
     Args:
         factory: makes the sockets.
-        relay: is asked for its health.
+        relay: is asked for its health, and which pages may connect.
         page: whether there is a page; the browser client is served all the same.
     """
 
     def __init__(self, factory: ServerFactory, relay: Relayed, page: bool = True) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._relay = relay
         self._socket = WebSocketResource(factory)
         self._page: Any = Page(WEB / "index.html") if page else NoPage()  # type: ignore[no-untyped-call]
         self.putChild(b"healthz", Health(relay))
@@ -44,7 +48,14 @@ class RelayResource(Folder):
         """The page, or the upgrade."""
         upgrade = request.getHeader(b"upgrade") or b""
         if upgrade.strip().lower() == b"websocket":
-            return self._socket.render(request)
+            address = getattr(request.client, "host", None) or ""
+            origin, host = request.getHeader("origin"), request.getHeader("host")
+            problem = self._relay.handshake_problem(address, origin, host)
+            if problem is None:
+                return self._socket.render(request)
+            set_headers(request, b"text/plain; charset=utf-8")
+            request.setResponseCode(FORBIDDEN, b"Origin not allowed")
+            return f"{problem}; see --allow-origin\n".encode("ascii", "replace")
         place = with_slash(request)
         if place is not None:
             request.redirect(place)

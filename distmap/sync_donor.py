@@ -80,14 +80,16 @@ class Donor:
 
     Args:
         replica: what it gives from and takes into.
+        reader: the newcomer may only read: nothing is taken of it, whatever it says.
 
     Attributes:
         done: the conversation is at its end.
         news: entries from the future that the newcomer brought at the end: for the others too.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, *, reader: bool = False) -> None:
         self._replica = replica
+        self._reader = reader
         self.greeted = False
         self.done = False
         self.news: list[bytes] = []
@@ -113,6 +115,8 @@ class Donor:
             return [encode_hello(self._replica)], []
         if not self.greeted:
             raise RemoteProtocolError("a sync begins with hello")
+        if isinstance(request, wire.Push) and self._reader:
+            return [wire.encode(wire.Taken(request.id))], []
         if isinstance(request, wire.Push):
             burials = Burials()
             trusted = self._replica.trusts(self._known_ms)  # the floor may have risen meanwhile
@@ -126,6 +130,8 @@ class Donor:
     def _finish(self, request: wire.Done) -> Reply:
         self.done = True
         replica = self._replica
+        if self._reader:
+            return [wire.encode(wire.Done(wire.raw_list(held_texts(replica))))], []
         replica.adopt_floor(self._floor_ms)
         replica.known_ms = latest_known_ms(replica.known_ms, self._known_ms)
         held = held_texts(replica)

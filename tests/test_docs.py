@@ -402,7 +402,7 @@ class NamesTest(TestCase):
 
     def test_numbers_in_the_text(self) -> None:
         for page, text, name, unit in (
-            ("tutorial.md", "up to {} bytes", "map.MAX_URI_BYTES", 1),
+            ("tutorial.md", "up to {} bytes", "options.MAX_URI_BYTES", 1),
             ("semantics.md", "a text of 1 to {} bytes", "values.MAX_KEY_BYTES", 1),
             ("semantics.md", "is {} bytes at most", "values.MAX_VALUE_BYTES", 1),
             ("semantics.md", "nested {} deep", "values.MAX_DEPTH", 1),
@@ -423,7 +423,7 @@ class NamesTest(TestCase):
             ("semantics.md", "hashes of {} bits", "entries.HASH_BITS", 1),
             ("protocol.md", "or {} seconds of silence", "syncing.STALL_SECONDS", 1),
             ("howto/streams.md", "{} clients wait", "switchboard.MAX_WAITING", 1),
-            ("howto/streams.md", "A route is {} bytes", "router.MAX_URI_BYTES", 1),
+            ("howto/streams.md", "A route is {} bytes", "routes.MAX_URI_BYTES", 1),
             ("howto/relay.md", "backlog of {}", "tap.BACKLOG", 1),
         ):
             read = " ".join((DOCS / page).read_text("utf-8").split())

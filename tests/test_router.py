@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from distmap.errors import LimitExceeded, RemoteProtocolError
 from distmap.frames import MESSAGE_BYTES, FrameDecoder, Limits, encode_json
-from distmap.router import MAX_URI_BYTES, PREFIX_BYTES, Link, Relay
+from distmap.router import PREFIX_BYTES, Link, Relay
+from distmap.routes import MAX_URI_BYTES
 from distmap.states import MuxStream, State
 from distmap.switchboard import MAX_WAITING, OPEN
 from tests.support.links import VERSIONED, Client, World, remains
