@@ -103,8 +103,10 @@ class Peer:
                     self._port.begin_sync(donor)
                 case ["alone"]:
                     self._become_ready(ALONE)
-                case ["client" | "reader" as kind, str(client)]:
-                    self._port.serve(client, reader=kind == "reader")
+                case ["client", str(client)]:
+                    self._port.serve(client)
+                case ["reader", str(client)]:
+                    self._port.serve(client, reader=True)
                 case ["refused", int()]:
                     self._told_access(READ)
                 case ["time", int(sent_ms) | float(sent_ms), int(time_ms) | float(time_ms)]:

@@ -18,7 +18,7 @@ class Port(Protocol):
     def begin_sync(self, donor: str) -> None:
         """Open a stream to a donor and hold a conversation as the newcomer."""
 
-    def serve(self, client: str, *, reader: bool) -> None:
+    def serve(self, client: str, *, reader: bool = False) -> None:
         """Take the stream of a newcomer and hold a conversation as its donor, which takes nothing
         of one that may only read.
         """

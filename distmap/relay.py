@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
+from distmap.proxies import is_loopback
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
 from distmap.relay_socket import ServerFactory, ServerSocket
@@ -113,7 +114,22 @@ class RelayService(Service):
 
     def _listens(self, port: IListeningPort) -> None:
         self.port = port
-        self._log.info("listening on {host}", host=_name(port.getHost()))
+        address: Any = port.getHost()
+        options = self.server.options
+        self._log.info("listening on {host}, {who}", host=_name(address), who=self._who(address))
+        if options.authorizer is None and not is_loopback(getattr(address, "host", None) or ""):
+            # Whoever embeds the relay may have other walls around it.
+            self._log.warn("anybody who can reach {host} may read and write", host=_name(address))
+
+    def _who(self, address: Any) -> str:
+        """Who can come in, and how to let in others."""
+        if self.server.options.authorizer is not None:
+            return "for those whom the authorizer lets in"
+        if not is_loopback(getattr(address, "host", None) or ""):
+            return "for everybody"
+        return (
+            "for this machine only (--port tcp:8080:interface=0.0.0.0 with --auth lets in others)"
+        )
 
     def _accept(self, socket: ServerSocket, address: IAddress) -> RelayConnection:
         return self.server.accept(socket, _name(address), getattr(address, "host", None) or "")

@@ -233,7 +233,7 @@ class Seat:
         if self._session is not None:
             self._syncs.begin(self._session, donor)
 
-    def serve(self, client: str, *, reader: bool) -> None:
+    def serve(self, client: str, *, reader: bool = False) -> None:
         if self._session is not None:
             self._syncs.serve(self._session, client, reader=reader)
 

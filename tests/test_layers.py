@@ -25,7 +25,8 @@ CORE: list[list[str]] = [
 ]
 ADAPTERS: list[list[str]] = [
     ["deferreds", "events", "writing", "authorizer"],
-    ["websocket", "session", "page", "doorkeeper"],
+    ["websocket", "session", "page", "doorkeeper", "tickets", "passwords"],
+    ["auth"],
     ["streams", "relay_socket"],
     ["connection", "relay_connection", "site", "writes", "observers"],
     ["connector", "credentials", "syncing", "relay_server", "batches"],

@@ -36,6 +36,9 @@ class Handler:
         self.paused = False
         self.raises: Exception | None = None
 
+    def socket_asked(self, headers: object) -> None:
+        """Of no concern here."""
+
     def socket_opened(self) -> None:
         self.told.append("opened")
 
