@@ -36,7 +36,7 @@ class IAuthorizer(Interface):
 
     needs_credentials: bool = Attribute(
         "Whether nobody may do anything without credentials: then a connection that is let in"
-        " nowhere within RelayOptions.admission_seconds is closed."
+        " nowhere within RelayOptions.authorizer_seconds is closed."
     )
 
     def authorize(request: Request) -> Any:

@@ -13,9 +13,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from distmap.admission import MAX_CREDENTIALS_BYTES, RENEW, VERSION
 from distmap.backoff import Backoff
 from distmap.connection import Attempt, Connection, IConnector
+from distmap.entrance import MAX_CREDENTIALS_BYTES, RENEW, VERSION
 from distmap.errors import (
     CannotConnect,
     ConnectionProblem,

@@ -71,7 +71,7 @@ class Doorkeeper:
         self._schedule = schedule
         self._seconds = seconds
         self._visits: dict[Visitor, _Visit] = {}
-        core.admission.ask = self._ask
+        core.entrance.ask = self._ask
 
     def came(self, visitor: Visitor) -> None:
         """A connection is open."""
@@ -135,7 +135,7 @@ class Doorkeeper:
             return  # it was asked again since, or the connection is gone
         del visit.questions[uri]
         if visitor.link is visit.link:
-            self._core.admission.answer(visit.link, uri, grant)
+            self._core.entrance.answer(visit.link, uri, grant)
             self._reschedule(visitor, visit)
             self._schedule()
 
@@ -156,6 +156,6 @@ class Doorkeeper:
     def _tick(self, visitor: Visitor, visit: _Visit) -> None:
         visit.tick = None
         if visitor.link is visit.link:
-            self._core.admission.tick(visit.link)
+            self._core.entrance.tick(visit.link)
             self._reschedule(visitor, visit)
             self._schedule()

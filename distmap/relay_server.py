@@ -39,7 +39,7 @@ class RelayOptions:
             ``https://example.com``; ``*`` for all.
         trusted_proxies: addresses and networks of the proxies in front of the relay, whose
             ``X-Forwarded-For`` counts; ``unix`` for one on a UNIX socket.
-        admission_seconds: how long the authorizer has for an answer, and a connection to show
+        authorizer_seconds: how long the authorizer has for an answer, and a connection to show
             credentials if it has to.
         log_streams: log each stream that is opened and closed, with its route.
         page: serve the live page and its examples; the browser client is served in any case.
@@ -54,7 +54,7 @@ class RelayOptions:
     open: bool = False
     origins: Sequence[str] = ()
     trusted_proxies: Sequence[str] = ()
-    admission_seconds: float = 10
+    authorizer_seconds: float = 10
     log_streams: bool = False
     page: bool = True
     queue_bytes: int = 8 * 1024 * 1024
@@ -93,7 +93,7 @@ class RelayServer:
         self._origins = frozenset(map(check_origin, options.origins))
         self._doorkeeper: Doorkeeper | None = None
         if options.authorizer is not None:
-            args = (self.core, self.schedule, options.admission_seconds)
+            args = (self.core, self.schedule, options.authorizer_seconds)
             self._doorkeeper = Doorkeeper(reactor, options.authorizer, *args)
         self._prepare = prepare
         self._flush_call: IDelayedCall | None = None

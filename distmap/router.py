@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from distmap.access import READ
-from distmap.admission import Admission
 from distmap.channel import Member, Outgoing
+from distmap.entrance import Entrance
 from distmap.errors import RemoteProtocolError, StreamError
 from distmap.frames import DEFAULT_LIMITS, MESSAGE_BYTES, Limits, encode_json, gather
 from distmap.gate import Gate
@@ -74,7 +74,7 @@ class Relay:
         limits: what is taken from each connection.
 
     Attributes:
-        admission: who may come in; everybody, unless there is somebody whom it asks.
+        entrance: lets streams in; all of them, unless there is somebody whom it asks.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Relay:
         self.links: set[Link] = set()
         self.hub: Hub[Link] = Hub(now_ms, self._wrote)
         self.switchboard = Switchboard()
-        self.admission: Admission[Link] = Admission(self, now_ms)
+        self.entrance: Entrance[Link] = Entrance(self, now_ms)
         self._observe = observer
         self._limits = limits
         self._payload_bytes = limits.frame_bytes - PREFIX_BYTES
@@ -94,7 +94,7 @@ class Relay:
 
     def connect(self, name: str) -> Link:
         """Takes a new connection."""
-        link = Link(name, self._limits, self.admission.new_gate())
+        link = Link(name, self._limits, self.entrance.new_gate())
         self.links.add(link)
         return link
 
@@ -150,7 +150,7 @@ class Relay:
                 else:
                     self._observe("unknown", link, {"id": detail[0], "event": detail[1]})
                 continue
-            if link.gate is None or not self.admission.takes(link, kind, stream, detail):
+            if link.gate is None or not self.entrance.takes(link, kind, stream, detail):
                 self.happened(link, kind, stream, detail)
 
     def happened(self, link: Link, kind: Kind, stream: MuxStream, detail: Any) -> None:
@@ -187,12 +187,12 @@ class Relay:
 
     def _open(self, link: Link, stream: MuxStream) -> None:
         try:
-            self.admission.opened(link, stream, parse_route(stream.meta))
+            self.entrance.opened(link, stream, parse_route(stream.meta))
         except StreamError as error:
             self.keep_out(link, stream, str(error), error.code)
 
     def enter(self, link: Link, stream: MuxStream, route: Route, access: str) -> None:
-        """Lets a stream in: see :class:`distmap.admission.House`."""
+        """Lets a stream in: see :class:`distmap.entrance.House`."""
         try:
             self._enter(link, stream, route, reader=access == READ)
         except StreamError as error:
@@ -246,7 +246,7 @@ class Relay:
     # -- streams that are ended here --------------------------------------------------------------
 
     def keep_out(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
-        """Ends a stream that may not be here: see :class:`distmap.admission.House`."""
+        """Ends a stream that may not be here: see :class:`distmap.entrance.House`."""
         self._observe("refused", link, {"route": route_of(stream.meta), "code": code})
         self._fail(link, stream, message, code)
 

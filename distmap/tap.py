@@ -113,7 +113,9 @@ def listens_on_loopback(port: str) -> bool:
         return True
     found = re.search(r"(?:\A|:)interface=((?:[^:\\]|\\.)*)", rest)
     interface = found[1].replace("\\", "") if found else ""
-    return kind in ("tcp", "tcp6", "ssl") and bool(interface) and is_loopback(interface)
+    return kind in ("tcp", "tcp6", "ssl") and (
+        interface == "localhost" or (bool(interface) and is_loopback(interface))
+    )
 
 
 def endpoint_string(port: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from distmap.admission import MAX_CREDENTIALS_BYTES
 from distmap.credentials import FETCH_SECONDS
+from distmap.entrance import MAX_CREDENTIALS_BYTES
 from distmap.errors import InvalidType
 from distmap.relay_server import RelayOptions
 from distmap.testing import Network
@@ -86,7 +86,7 @@ class CredentialsTest(TestCase):
 
     def test_a_failure_is_tried_again(self) -> None:
         answers: list[Any] = ["write", 5, 5, 5]
-        shared = self.network.open(credentials=lambda: answers.pop())
+        shared = self.network.open(credentials=answers.pop)
         self.network.settle(30)
         self.assertEqual((shared.status, answers), ("ready", []))
 

@@ -16,7 +16,7 @@ CORE: list[list[str]] = [
     ["entries", "states", "routes", "origins", "proxies"],
     ["ranges", "mux", "access", "channel", "channel_wire", "options", "holding"],
     ["lww", "sync_wire", "switchboard", "donors", "gate"],
-    ["hub", "admission"],
+    ["hub", "entrance"],
     ["sync_donor", "outbox", "router", "changes", "port"],
     ["absence"],
     ["sync", "timekeeping"],
@@ -34,6 +34,8 @@ ADAPTERS: list[list[str]] = [
     ["seat", "relay"],
     ["map"],
     ["__init__"],
+    ["arguments"],
+    ["ticket_command"],
     ["testing", "tap", "cli"],
 ]
 

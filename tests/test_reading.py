@@ -8,7 +8,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from distmap import Change, DistributedMap, connect
-from distmap.admission import MAX_HELD_BYTES
+from distmap.entrance import MAX_HELD_BYTES
 from distmap.errors import AccessRefused
 from distmap.relay_server import RelayOptions
 from distmap.testing import Network
@@ -64,7 +64,7 @@ class Readers(MemoryTestCase):
             lambda: reader.set("apple", 2),
             lambda: reader.delete("apple"),
             lambda: reader.update(apple=2),
-            lambda: reader.batch(),
+            reader.batch,
         ):
             with self.assertRaises(AccessRefused):
                 write()
@@ -98,7 +98,7 @@ class Readers(MemoryTestCase):
     def test_what_stood_there_comes_back(self) -> None:
         """A writer that comes back as a reader shows what it had before, in one step."""
         answers = ["read", "write"]
-        shared = self.network.open(credentials=lambda: answers.pop())
+        shared = self.network.open(credentials=answers.pop)
         self.network.settle()
         shared["apple"] = 1
         self.network.settle()
@@ -217,7 +217,7 @@ class Hostile(TestCase):
         ]
         for each in connections:
             self.addCleanup(each.close)
-        writer, victim = (DistributedMap(each, "/u") for each in connections)
+        writer, victim = [DistributedMap(each, "/u") for each in connections]
         await fires(writer.ready())
         await fires(victim.ready())
         await fires(writer.set("apple", 1))
@@ -227,7 +227,7 @@ class Hostile(TestCase):
         victim.observe(told.append)
 
         peer = await self.reader(port)
-        now_ms = int(reactor.seconds() * 1000)  # type: ignore[attr-defined]
+        now_ms = int(reactor.seconds() * 1000)
         forged = {"event": "set", "key": "apple", "value": 666, "stamp": [now_ms, 9, "x"]}
         channel = "/u/channel"
         # On the channel, one by one and many at once, and as a member of the old kind.
@@ -276,10 +276,10 @@ class Hostile(TestCase):
         )
         await fires(writer.set("pear", 2))
         await until(lambda: "pear" in victim and "pear" in late)
-        for each in (writer, victim, late):
-            self.assertEqual(dict(each), {"apple": 1, "pear": 2})
-            self.assertEqual(len(each._replica.held), 0)
-            self.assertEqual(each._replica.floor_ms, 0)
+        for shared in (writer, victim, late):
+            self.assertEqual(dict(shared), {"apple": 1, "pear": 2})
+            self.assertEqual(len(shared._replica.held), 0)
+            self.assertEqual(shared._replica.floor_ms, 0)
         self.assertEqual({change.key for change in told}, {"pear"})
         self.assertTrue(any("pear" in str(line) for line in _data(peer, channel)))
         self.assertEqual(

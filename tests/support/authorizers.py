@@ -21,7 +21,8 @@ class Scripted:
 
     def __init__(self, needs_credentials: bool = True, **answers: Any) -> None:
         self.needs_credentials = needs_credentials
-        self.answers: dict[str | None, Any] = {"read": "read", "write": "write", **answers}
+        self.answers: dict[str | None, Any] = {"read": "read", "write": "write"}
+        self.answers.update(answers)
         self.asked: list[Request] = []
 
     def authorize(self, request: Request) -> Any:

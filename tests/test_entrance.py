@@ -1,4 +1,4 @@
-"""distmap.admission: who comes in, seen from both sides of a relay's core."""
+"""distmap.entrance: who comes in, seen from both sides of a relay's core."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 from unittest import TestCase
 
 from distmap.access import NONE, READ, WRITE, Grant
-from distmap.admission import MAX_CREDENTIALS_BYTES, MAX_HELD_BYTES, MAX_QUESTIONS
+from distmap.entrance import MAX_CREDENTIALS_BYTES, MAX_HELD_BYTES, MAX_QUESTIONS
 from distmap.gate import REFUSED_MS, RENEW_MS
 from distmap.router import Link
 from distmap.states import MuxStream
@@ -16,12 +16,12 @@ CREDENTIALS = {"route": "credentials", "version": [1, 0]}
 REFUSED = ("error", ("you may not do this", "refused"))
 
 
-class AdmissionTestCase(TestCase):
+class EntranceTestCase(TestCase):
     def setUp(self) -> None:
         self.world = World()
         self.asked: list[tuple[str, str | None, str]] = []
-        self.admission = self.world.relay.admission
-        self.admission.ask = self.ask
+        self.entrance = self.world.relay.entrance
+        self.entrance.ask = self.ask
         # By credentials and URI; what is not here is not answered at once.
         self.answers: dict[tuple[str | None, str], Grant | str] = {}
         self.addCleanup(self.everybody_goes)
@@ -35,7 +35,7 @@ class AdmissionTestCase(TestCase):
             self.answer(link, uri, answer)
 
     def answer(self, link: Link, uri: str, answer: Grant | str) -> None:
-        self.admission.answer(link, uri, Grant(answer) if isinstance(answer, str) else answer)
+        self.entrance.answer(link, uri, Grant(answer) if isinstance(answer, str) else answer)
 
     def everybody_goes(self) -> None:
         for client in list(self.world.clients):
@@ -55,7 +55,7 @@ class AdmissionTestCase(TestCase):
         return [each[0] for each in client.data(stream)]
 
 
-class Coming(AdmissionTestCase):
+class Coming(EntranceTestCase):
     def test_what_is_opened_right_behind_waits_for_the_answer(self) -> None:
         client, _ = self.come("me")
         channel = client.join()
@@ -161,7 +161,7 @@ class Coming(AdmissionTestCase):
         self.assertEqual(self.world.relay.hub.members, 1000)
 
 
-class KeptOut(AdmissionTestCase):
+class KeptOut(EntranceTestCase):
     def test_it_learns_nothing(self) -> None:
         """The same words, in the same turn, whether there is such a map or not."""
         self.answers = {("member", "/there"): WRITE, ("x", "/there"): NONE, ("x", "/not"): NONE}
@@ -218,7 +218,7 @@ class KeptOut(AdmissionTestCase):
         self.assertEqual(self.names(client, channel)[0], "welcome")
 
 
-class TheStream(AdmissionTestCase):
+class TheStream(EntranceTestCase):
     def refusal(self, meta: Any, *payloads: Any) -> str:
         client = self.world.client()
         stream = client.open(meta)
@@ -263,7 +263,7 @@ class TheStream(AdmissionTestCase):
         self.assertEqual(client.heard(channel)[0], REFUSED)
 
     def test_a_relay_that_asks_nobody_takes_no_notice(self) -> None:
-        self.admission.ask = None
+        self.entrance.ask = None
         client = self.world.client()
         stream = client.open(CREDENTIALS)
         client.send(stream, "x")
@@ -288,14 +288,14 @@ class TheStream(AdmissionTestCase):
         self.assertEqual(client.heard(channel)[0][1][1], "slow")
 
 
-class Expiry(AdmissionTestCase):
+class Expiry(EntranceTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.until_ms = self.world.now_ms + 100_000
 
     def later(self, client: Client, ms: float) -> None:
         self.world.now_ms += ms
-        self.admission.tick(client.link)
+        self.entrance.tick(client.link)
         self.world.settle()
 
     def test_asked_anew_in_band(self) -> None:

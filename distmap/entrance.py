@@ -50,7 +50,7 @@ LinkT_contra = TypeVar("LinkT_contra", bound=Gated, contravariant=True)
 
 
 class House(Protocol[LinkT_contra]):
-    """What admission needs of the relay."""
+    """What an entrance needs of the relay."""
 
     def enter(self, link: LinkT_contra, stream: MuxStream, route: Route, access: str) -> None:
         """Let a stream in."""
@@ -65,7 +65,7 @@ class House(Protocol[LinkT_contra]):
         """Send on a stream."""
 
 
-class Admission(Generic[LinkT]):
+class Entrance(Generic[LinkT]):
     """The gates of all connections of one relay.
 
     Args:
