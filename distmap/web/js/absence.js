@@ -49,6 +49,15 @@ export class Absence {
   }
 
   /**
+   * The writes, which will never be offered.
+   *
+   * @returns {KeyedEntry[]}
+   */
+  giveUp() {
+    return [...this.#writes.values()].map(({ key, entry }) => [key, entry])
+  }
+
+  /**
    * Nobody is there to ask: the writes go on as if nothing had been.
    *
    * @param {Outbox} outbox

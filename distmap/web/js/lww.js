@@ -298,6 +298,12 @@ export class Replica {
     this.forgotMs = Math.max(this.forgotMs, latestMs)
   }
 
+  /** Somebody else knows better what was deleted: what comes from there is taken. */
+  forgetFloor() {
+    this.floorMs = 0
+    this.forgotMs = -1
+  }
+
   /**
    * What is at these keys is known to the others from now on.
    *

@@ -9,6 +9,7 @@ import { Absence } from "./absence.js"
 import { encodeEntry, isObject, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
+import { READ, Reading } from "./reading.js"
 import { Newcomer, mergeAll } from "./sync.js"
 import { Timekeeper } from "./timekeeping.js"
 
@@ -44,6 +45,7 @@ export class Peer {
    */
   constructor(replica, port, nowMs) {
     this.replica = replica
+    this.reading = new Reading(replica, this.outbox)
     this.time = new Timekeeper(replica, this.outbox, port, nowMs)
     this.#port = port
     replica.inTouch = false
@@ -96,6 +98,7 @@ export class Peer {
     }
     this.#open = this.#online = replica.inTouch = false
     this.time.lost()
+    this.reading.lost()
     this.outbox.goOffline()
     this.#setPeers(0)
   }
@@ -119,7 +122,9 @@ export class Peer {
     else if (name === "ack" && isInteger(first)) this.#receiveAck(first, second)
     else if (name === "donor" && typeof first === "string") this.#receiveDonor(first)
     else if (name === "alone") this.#becomeReady(ALONE)
-    else if (name === "client" && typeof first === "string") this.#port.serve(first)
+    else if (name === "client" && typeof first === "string") this.#port.serve(first, false)
+    else if (name === "reader" && typeof first === "string") this.#port.serve(first, true)
+    else if (name === "refused" && isInteger(first)) this.#toldAccess(READ)
     else if (name === "time" && typeof first === "number" && typeof second === "number") {
       this.time.answered(first, second)
       this.sendWrites() // what has a better stamp now
@@ -129,7 +134,7 @@ export class Peer {
   }
 
   /** @param {Record<string, unknown>} details */
-  #welcome({ version, peer, time_ms: timeMs, members }) {
+  #welcome({ version, peer, time_ms: timeMs, members, access }) {
     const major = Array.isArray(version) ? version[0] : null
     if (typeof peer !== "string" || typeof timeMs !== "number" || !isInteger(members)) {
       throw new RemoteProtocolError("the relay sent a malformed welcome")
@@ -137,6 +142,7 @@ export class Peer {
     if (major !== VERSION[0]) throw new RemoteProtocolError(`the relay speaks version ${major}`)
     this.id = peer
     this.time.welcomed(timeMs)
+    this.#toldAccess(access)
     this.release()
     if (!this.#open) return // a handler of what was released has left the map
     this.#online = this.time.online = true
@@ -145,6 +151,16 @@ export class Peer {
       this.sendWrites()
     }
     this.#setPeers(members - 1)
+  }
+
+  /** @param {unknown} access */
+  #toldAccess(access) {
+    const { updates, writes } = this.reading.told(access)
+    if (this.reading.only && this.#absence !== null) {
+      writes.push(...this.#absence.giveUp())
+      this.#absence = null
+    }
+    if (writes.length) this.#port.refused(writes, updates)
   }
 
   /**
@@ -230,7 +246,9 @@ export class Peer {
    *
    * @param {Update} update
    */
-  wrote({ key, entry, old }) {
+  wrote(update) {
+    const { key, entry, old } = update
+    this.reading.wrote(update)
     this.outbox.add(key, entry, old?.stamp)
   }
 
@@ -254,6 +272,7 @@ export class Peer {
 
   /** A conversation with a donor. */
   begin() {
+    if (this.reading.only) return new Newcomer(this.replica, undefined, true)
     return new Newcomer(this.replica, (floorMs, outdated) => this.#met(floorMs, outdated))
   }
 
@@ -330,7 +349,7 @@ export class Peer {
 
   /** Tells the others the digest of this replica. */
   tellDigest() {
-    if (!this.#online) return
+    if (!this.#online || this.reading.only) return
     const [count, sum] = this.replica.digest()
     this.outbox.countOther()
     this.#port.send(JSON.stringify({ event: "digest", peer: this.id, count, sum }))
@@ -353,7 +372,7 @@ export class Peer {
    */
   tellAll(texts) {
     for (const message of encodeMessages(texts)) {
-      if (!this.#online) return
+      if (!this.#online || this.reading.only) return
       this.outbox.countOther()
       this.#port.send(message)
     }

@@ -91,13 +91,18 @@ export class Donor {
    */
   news = []
   #replica
+  #reader
   #floorMs = 0
   /** @type {number | null} */
   #knownMs = null
 
-  /** @param {Replica} replica what it gives from and takes into */
-  constructor(replica) {
+  /**
+   * @param {Replica} replica what it gives from and takes into
+   * @param {boolean} [reader] the newcomer may only read: nothing is taken of it
+   */
+  constructor(replica, reader = false) {
     this.#replica = replica
+    this.#reader = reader
   }
 
   /**
@@ -121,6 +126,7 @@ export class Donor {
     if (!this.greeted) throw new RemoteProtocolError("a sync begins with hello")
     switch (request.event) {
       case "push": {
+        if (this.#reader) return [[wire.taken(request.id, [])], []]
         const burials = new Burials()
         const trusted = replica.trusts(this.#knownMs) // the floor may have risen meanwhile
         const updates = mergeAll(replica, request.entries, { trusted, burials })
@@ -145,6 +151,7 @@ export class Donor {
   #finish(request) {
     this.done = true
     const replica = this.#replica
+    if (this.#reader) return [[wire.done(heldTexts(replica))], []]
     replica.adoptFloor(this.#floorMs)
     replica.knownMs = latestKnownMs(replica.knownMs, this.#knownMs)
     const held = heldTexts(replica)

@@ -66,10 +66,11 @@ export class Syncs {
    *
    * @param {Session} session
    * @param {string} client
+   * @param {boolean} [reader] that may only read
    */
-  serve(session, client) {
+  serve(session, client, reader = false) {
     if (this.serving.size < MAX_SERVING) {
-      this.serving.add(new Serving(this, session, this.#peer.id, client))
+      this.serving.add(new Serving(this, session, this.#peer.id, client, reader))
     } else {
       new Refusing(this, session, this.#peer.id, client)
     }
