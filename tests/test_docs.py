@@ -12,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest, TestCase
+from urllib.request import Request, urlopen
 
 import msgspec
 
@@ -55,6 +57,18 @@ def run(*arguments: str | Path, cwd: Path = EXAMPLES) -> str:
     if done.returncode or "Warning" in done.stderr or "Traceback" in done.stderr:
         raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def failed(*arguments: str, **more: str) -> str:
+    """Runs a command of distmap that has to fail; returns what it said."""
+    program = [sys.executable, "-c", COMMAND, *arguments]
+    done = subprocess.run(
+        program, env=environment(**more), capture_output=True, text=True, timeout=SECONDS,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 1 or "Traceback" in done.stderr:
+        raise AssertionError(f"{arguments} ended with {done.returncode}:\n{done.stderr}")
+    return done.stderr
 
 
 @contextmanager
@@ -293,6 +307,32 @@ class ExamplesTest(TestCase):
             site.stop()
             self.assertIn("Server Shut Down", site.text())
 
+    def test_authorizer(self) -> None:
+        port = free_port()
+        listen, url = f"tcp:{port}:interface=127.0.0.1", f"ws://127.0.0.1:{port}/"
+        twistd = ("-c", TWISTD, "--pidfile=", "-noy", "authorizer.py")
+        with background(*twistd, LISTEN=listen) as site:
+            site.wait_for("for those whom the authorizer lets in")
+            self.assertIn("not write", failed("set", url, "/news/x", "a", "1"))
+            self.assertIn("you may not do this", failed("dump", url, "/other"))
+            writer = {"DISTMAP_CREDENTIALS": "open sesame"}
+            self.assertIn("no key", failed("delete", url, "/news/x", "a", **writer))
+
+    def test_tickets_site(self) -> None:
+        port = free_port()
+        listen, url = f"tcp:{port}:interface=127.0.0.1", f"http://127.0.0.1:{port}/ticket"
+        twistd = ("-c", TWISTD, "--pidfile=", "-noy", "tickets_site.py")
+        with background(*twistd, LISTEN=listen) as site:
+            site.wait_for(f"starting on {port}")
+            anna = {"Authorization": "Basic " + b64encode(b"anna:x").decode()}
+            with urlopen(Request(url, b"", anna)) as answer:
+                ticket = answer.read().decode()
+            maps, shown = f"ws://127.0.0.1:{port}/maps/", {"DISTMAP_CREDENTIALS": ticket}
+            self.assertIn("no key", failed("delete", maps, "/users/anna", "a", **shown))
+            self.assertIn("not write", failed("set", maps, "/fruits/red", "a", "1", **shown))
+            for uri in ("/users/bert", "/fruits"):
+                self.assertIn("you may not do this", failed("dump", maps, uri, **shown))
+
     def test_board_with_pytest(self) -> None:
         path = EXAMPLES / "test_board_with_pytest.py"  # with status_board.py
         self.assertIn("3 passed", run("-m", "pytest", "-p", "no:cacheprovider", path))
@@ -499,7 +539,7 @@ class NamesTest(TestCase):
         self.assertLessEqual(streams, told)
         # Each code that the relay gives an error is told.
         given: set[str] = set()
-        for module in ("router", "switchboard", "mux", "hub", "session"):
+        for module in ("router", "routes", "entrance", "switchboard", "mux", "hub", "session"):
             for node in ast.walk(ast.parse((ROOT / f"distmap/{module}.py").read_text("utf-8"))):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "StreamError":
                     given |= {ast.literal_eval(code) for code in node.args[1:]}
@@ -560,9 +600,14 @@ class NamesTest(TestCase):
         }
         expected = {}
         for name, short, default, _ in Options.optParameters:
-            expected[f"--{name}"] = expected[f"-{short}"] = default
+            expected[f"--{name}"] = default or "off"
+            if short is not None:
+                expected[f"-{short}"] = default
         for flag, letter, _ in Options.optFlags:
             expected[f"--{flag}"] = "off"
             if letter is not None:
                 expected[f"-{letter}"] = "off"
+        for name in vars(Options):
+            if name.startswith("opt_"):
+                expected[f"--{name.removeprefix('opt_').replace('_', '-')}"] = "off"
         self.assertEqual(told, expected)

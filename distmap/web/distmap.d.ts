@@ -369,8 +369,9 @@ export namespace errors {
   class ConnectionProblem extends DistMapError {}
   /** The WebSocket did not open; browsers do not tell why. */
   class CannotConnect extends ConnectionProblem {}
-  /** The server stayed silent while the WebSocket was being opened. */
+  /** What was to give the credentials failed, took too long or gave something else. */
   class CredentialsFailed extends ConnectionProblem {}
+  /** The server stayed silent while the WebSocket was being opened. */
   class HandshakeTimeout extends ConnectionProblem {}
   /** An open connection ended. */
   class ConnectionLost extends ConnectionProblem {}
