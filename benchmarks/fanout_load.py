@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.fanout_load`` with a JSON object of :class:`Load`'s fields; prints one with
 what it found. The writer sends as fast as the server takes it, but is never more than
-:data:`AHEAD` values ahead of the readers, so that no server can win by queueing.
+:data:`AHEAD` values ahead of the slowest reader, so that no server can win by queueing.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ class Pump:
         self._load = load
         self._counter = Counter(MARKER.encode())
         self._reads = {each.fileno(): self._counter.reader(each) for each in readers}
+        self._got = dict.fromkeys(self._reads, 0)
         self._poll = select.epoll()
         for each in sockets:
             each.setblocking(False)
@@ -117,16 +118,18 @@ class Pump:
         ready = self._poll.poll(wait_seconds)
         for number, _ in ready:
             try:
-                self._reads[number]()
+                found = self._reads[number]()
             except BlockingIOError:
-                pass
+                continue
+            if found:
+                self._got[number] += found
         if write:
             self._write()
         return len(ready)
 
     def _write(self) -> None:
         load = self._load
-        delivered = self._counter.total // load.readers
+        delivered = min(self._got.values())
         room = self._ahead - (self._sent_bytes // self._length * load.gather - delivered)
         if room < load.gather:
             return

@@ -32,6 +32,9 @@ class Attempt(Protocol):
     def attempt_received(self, message: bytes) -> None:
         """A message came."""
 
+    def attempt_congested(self, congested: bool) -> None:
+        """The network does not take what is sent, or takes it again; may be told again."""
+
     def attempt_failed(self, problem: ConnectionProblem) -> None:
         """The connection could not be opened, or is closed; comes once, and ends the attempt."""
 
@@ -216,6 +219,10 @@ class Connection:
         self.bytes_received += len(message)
         if self.session is not None:
             self.session.receive(message)
+
+    def attempt_congested(self, congested: bool) -> None:
+        if self.session is not None:
+            self.session.congest(congested)
 
     def _sent(self, size_bytes: int) -> None:
         self.bytes_sent += size_bytes

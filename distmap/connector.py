@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from autobahn.websocket.util import parse_url
 from twisted.internet.defer import Deferred
@@ -39,6 +40,9 @@ class WebSocketConnector:
         except Exception as error:
             raise InvalidValue(f"not a WebSocket URL: {url!r} ({error})") from None
         self.url = url
+        # For the log: without a password, and the query, where programs put tokens.
+        parts = urlsplit(url)
+        self._name = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
         self._reactor = reactor
         self._options = options or WebSocketOptions()
         self._endpoint: Any = HostnameEndpoint(
@@ -51,7 +55,7 @@ class WebSocketConnector:
             self._endpoint = wrapClientTLS(optionsForClientTLS(host), self._endpoint)
 
     def __str__(self) -> str:
-        return self.url
+        return self._name
 
     def connect(self, attempt: Attempt) -> Callable[[], None]:
         """See :class:`IConnector`."""
@@ -99,6 +103,9 @@ class _Try:
 
     def socket_received(self, message: bytes) -> None:
         self._attempt.attempt_received(message)
+
+    def socket_congested(self, congested: bool) -> None:
+        self._attempt.attempt_congested(congested)
 
     def socket_closing(self) -> None:
         """What is sent now is not; socket_closed() follows soon."""

@@ -40,7 +40,9 @@ class StreamOwner(Protocol):
         """The other side will send no more."""
 
     def stream_paused(self, paused: bool) -> None:
-        """The other side asks to stop sending, or to go on."""
+        """Sending should stop, because the other side asks for it or the network is slow; or it may
+        go on.
+        """
 
     def stream_closed(self, error: StreamError | None) -> None:
         """The stream is gone; comes once, with the error that ended it, if any."""
@@ -57,6 +59,10 @@ class Session:
         limits: what is taken from the other side.
         id_prefix: see :class:`MuxDemux`.
         sent: is called with the bytes of each message that was sent.
+
+    Attributes:
+        alive: the connection is not lost.
+        congested: the network does not take what is sent.
     """
 
     _log = Logger()
@@ -71,6 +77,7 @@ class Session:
         sent: Callable[[int], None] = lambda size_bytes: None,
     ) -> None:
         self.alive = True
+        self.congested = False
         self._reactor = reactor
         self._transport = transport
         self._opened = opened
@@ -121,6 +128,17 @@ class Session:
         (self._mux.pause if paused else self._mux.resume)(stream)
         self._schedule()
 
+    def congest(self, congested: bool) -> None:
+        """The network does not take what is sent, or takes it again: tells those who send."""
+        if self.congested == congested:
+            return
+        self.congested = congested
+        for stream in list(self._mux.streams.values()):
+            owner: StreamOwner | None = stream.owner
+            # One of the owners may have closed the stream of another, or have changed all again.
+            if self.congested == congested and owner is not None and not stream.send_paused:
+                owner.stream_paused(congested)
+
     def flush(self) -> None:
         """Sends what has gathered, at once."""
         if self._flush_call is not None and self._flush_call.active():
@@ -170,7 +188,7 @@ class Session:
             elif kind is Kind.CLOSED:
                 stream.owner = None
                 owner.stream_closed(stream.fault)
-            else:
+            elif not self.congested:
                 owner.stream_paused(kind is Kind.PAUSED)
 
     def _receive_opened(self, stream: MuxStream) -> None:

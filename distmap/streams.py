@@ -29,8 +29,9 @@ class Stream:
     """A stream of JSON values to the other side of a connection.
 
     Events (:meth:`on`): ``data`` (value), ``end`` (), ``drain`` (), ``error`` (StreamError) and
-    ``close`` (). A producer that is registered is paused while the other side asks for it. As a
-    producer itself, the stream asks the other side to pause.
+    ``close`` (). A producer that is registered is paused while the other side asks for it, and
+    while the network does not take what is sent. As a producer itself, the stream asks the other
+    side to pause.
 
     Args:
         reactor: for pull producers.
@@ -92,8 +93,11 @@ class Stream:
 
     @property
     def paused(self) -> bool:
-        """Whether the other side asks to send no more for now."""
-        return self._stream.send_paused
+        """Whether no more should be sent for now: the other side asks for it, or the network is
+        slow.
+        """
+        congested = self._session is not None and self._session.congested
+        return congested or self._stream.send_paused
 
     def write(self, data: Any) -> None:
         """Sends a JSON value; before the stream is open it is kept.

@@ -220,10 +220,32 @@ def _tls_text(error: BaseException | None) -> str:
     return str(error)
 
 
-class ClientSocket(BaseSocket, WebSocketClientProtocol):  # type: ignore[misc]
-    """The client's end."""
+class ClientHandler(Handler, Protocol):
+    """What the client's end of a WebSocket tells."""
 
+    def socket_congested(self, congested: bool) -> None:
+        """The network does not take what is sent, or takes it again; may be told again."""
+
+
+class ClientSocket(BaseSocket, WebSocketClientProtocol):  # type: ignore[misc]
+    """The client's end; an IPushProducer, for the transport."""
+
+    handler: ClientHandler
     _cut_texts = staticmethod(cut_unmasked)
+
+    def onOpen(self) -> None:
+        transport: Any = self.transport
+        transport.registerProducer(self, True)
+        super().onOpen()
+
+    def pauseProducing(self) -> None:
+        self._tell(self.handler.socket_congested, True)
+
+    def resumeProducing(self) -> None:
+        self._tell(self.handler.socket_congested, False)
+
+    def stopProducing(self) -> None:
+        """The transport is going away; socket_closed() follows."""
 
     def send(self, message: bytes) -> None:
         is_open = self.state == WebSocketClientProtocol.STATE_OPEN
@@ -256,7 +278,7 @@ class ClientFactory(WebSocketClientFactory):
     noisy = False
 
     def __init__(
-        self, reactor: IReactorTime, url: str, handler: Handler, options: WebSocketOptions
+        self, reactor: IReactorTime, url: str, handler: ClientHandler, options: WebSocketOptions
     ) -> None:
         super().__init__(url, reactor=reactor)  # type: ignore[no-untyped-call]
         options.apply(self, reactor)

@@ -10,6 +10,8 @@ from distmap import DistributedMap
 from tests.support.chromium import BrowserScript, BrowserTestCase
 from tests.support.processes import fires, until
 
+OTHER_SITE = "http://localhost:8000"
+
 
 class InChromium(BrowserTestCase):
     async def until_ready(self, opened: DistributedMap) -> None:
@@ -58,6 +60,13 @@ class InChromium(BrowserTestCase):
         shared["apple"] = 3
         await fires(shared.ready())
         await self.serve(BrowserScript(self, "browser_share.mjs", self.url), shared)
+
+    async def test_readme(self) -> None:
+        """The page that README.md shows."""
+        fruits = self.open("/fruits")
+        fruits["apple"] = 3
+        await fires(fruits.ready())
+        await self.serve(BrowserScript(self, "browser_readme.mjs", self.url, OTHER_SITE), fruits)
 
     async def test_persist(self) -> None:
         """A tab that keeps a copy is reloaded, crashes, and is one of two."""

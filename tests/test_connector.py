@@ -29,6 +29,7 @@ class Attempt:
     def __init__(self) -> None:
         self.transport: Any = None
         self.abandon: Any = None
+        self.congested = False
         self.messages: list[bytes] = []
         self.problems: list[ConnectionProblem] = []
 
@@ -37,6 +38,9 @@ class Attempt:
 
     def attempt_received(self, message: bytes) -> None:
         self.messages.append(message)
+
+    def attempt_congested(self, congested: bool) -> None:
+        self.congested = congested
 
     def attempt_failed(self, problem: ConnectionProblem) -> None:
         self.problems.append(problem)
@@ -88,8 +92,8 @@ class Urls(TestCase):
             self.assertIn(f"not a WebSocket URL: {url!r}", str(raised.exception))
 
     def test_text(self) -> None:
-        url = "ws://localhost:8080/maps/?a=b"
-        self.assertEqual(str(WebSocketConnector(reactor, url)), url)
+        url = "wss://me:secret@[::1]:8080/maps/?ticket=secret"
+        self.assertEqual(str(WebSocketConnector(reactor, url)), "wss://[::1]:8080/maps/")
 
 
 class Attempts(ConnectorTestCase):
@@ -174,6 +178,40 @@ class Attempts(ConnectorTestCase):
         await until(lambda: not silent.open)
 
 
+async def congest(service: Any, attempt: Attempt) -> Any:
+    """Sends to a relay that does not read, until the network takes no more; returns its end."""
+    (connection,) = service.server.connections
+    transport = connection.socket.transport
+    transport.pauseProducing()
+
+    def is_congested() -> bool:
+        if not attempt.congested:
+            attempt.transport.send(b"\n" * 100_000)
+        return attempt.congested
+
+    await until(is_congested)
+    return transport
+
+
+class Congested(ConnectorTestCase):
+    async def test_relay_does_not_read(self) -> None:
+        service, port = start_relay(self)
+        attempt = self.connect(f"ws://127.0.0.1:{port}/")
+        await attempt.opened()
+        for _ in range(2):
+            transport = await congest(service, attempt)
+            transport.resumeProducing()
+            await until(lambda: not attempt.congested)
+
+    async def test_closed_meanwhile(self) -> None:
+        service, port = start_relay(self)
+        attempt = self.connect(f"ws://127.0.0.1:{port}/", WebSocketOptions(close_seconds=0.2))
+        await attempt.opened()
+        await congest(service, attempt)
+        attempt.transport.close(1000, "")
+        self.assertIs(type(await attempt.failed()), errors.ConnectionLost)
+
+
 class Abandoned(ConnectorTestCase):
     """Whenever an attempt is given up, it fails once and leaves no socket."""
 
@@ -245,6 +283,28 @@ class Tls(ConnectorTestCase):
         other.transport.send(big + b'["a","data","%b"]\n' % (b"y" * 500_000))
         await until(lambda: sum(map(len, attempt.messages)) > 500_000)
         self.assertEqual({type(each) for each in attempt.messages}, {bytes})
+
+    async def test_closing_takes_no_time(self) -> None:
+        self.trust()
+        service = self.start()
+        for closes in ("client", "relay"):
+            await self.close_tls(service, closes)
+
+    async def close_tls(self, service: Any, closes: str) -> None:
+        # With timers that outlast the test: nobody waits for them.
+        options = WebSocketOptions(close_seconds=1000)
+        attempt = self.connect(f"wss://localhost:{service.port.getHost().port}/", options)
+        await attempt.opened()
+        (await congest(service, attempt)).resumeProducing()
+        await until(lambda: not attempt.congested)
+        if closes == "client":
+            attempt.transport.close(1000, "")
+        else:
+            (connection,) = service.server.connections
+            connection.socket.closeHandshakeTimeout = 1000
+            connection.close(1001, "")
+        self.assertIn("closed with 100", str(await attempt.failed()))
+        await until(lambda: not service.server.connections)
 
     async def test_certificate_that_nobody_trusts(self) -> None:
         service = self.start()

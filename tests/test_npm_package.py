@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,12 +23,13 @@ from tests.support.peers import Program
 from tests.support.processes import fires, folder, until
 
 WEB = Path(distmap.__file__).resolve().parent / "web"
-WS = Path(__file__).resolve().parent / "js" / "node_modules" / "ws" / "wrapper.mjs"
+ROOT = Path(__file__).resolve().parent.parent
+WS = ROOT / "tests" / "js" / "node_modules" / "ws" / "wrapper.mjs"
 SCRIPT = """
+import WebSocket from "ws"
 import { DistributedMap, connect, errors } from "distmap"
 
-const [url, ws] = process.argv.slice(2)
-const { WebSocket } = await import(ws)
+const [url] = process.argv.slice(2)
 const connection = connect(url, { WebSocket })
 const fruits = new DistributedMap(connection, "/fruits", { persist: true })
 await fruits.ready()
@@ -74,15 +76,36 @@ class NpmPackage(TestCase):
         return packed
 
     async def test_files(self) -> None:
-        """All modules, the types and nothing else."""
+        """All modules, the types, what npm shows of them, and nothing else."""
         packed = await deferToThread(self.pack)
         modules = [f"js/{path.name}" for path in WEB.glob("js/*.js")]
-        expected = ["distmap.js", "distmap.d.ts", "package.json", *modules]
+        expected = ["distmap.js", "distmap.d.ts", "package.json", "README.md", "LICENSE", *modules]
         self.assertEqual(sorted(each["path"] for each in packed["files"]), sorted(expected))
         self.assertEqual((packed["name"], packed["version"]), ("distmap", distmap.__version__))
+        self.assertEqual((WEB / "LICENSE").read_bytes(), (ROOT / "LICENSE").read_bytes())
+
+    async def test_readme(self) -> None:
+        """The program that README.md shows runs."""
+        (shown,) = re.findall(
+            r"(?ms)^```javascript\n(.*?)^```$", (WEB / "README.md").read_text("utf-8")
+        )
+        fruits, url = self.share()
+        program = await self.run_installed(shown.replace("ws://localhost:8080/", url))
+        self.assertEqual((program.exited.result, program.lines), (0, []), program.errors)
+        self.assertEqual(dict(fruits), {"apple": 3})
 
     async def test_use(self) -> None:
         """A program with the package from the tarball shares a map with one of Python."""
+        fruits, url = self.share()
+        await fires(fruits.set("apple", 3))
+        program = await self.run_installed(SCRIPT, url)
+        self.assertEqual((program.exited.result, program.lines), (0, []), program.errors)
+        self.assertIn(b"no IndexedDB", program.errors)
+        await until(lambda: "pear" in fruits)
+        self.assertEqual(dict(fruits), {"apple": 3, "pear": 4})
+
+    def share(self) -> tuple[DistributedMap, str]:
+        """A map of Python, and the URL of its relay."""
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         service = RelayService(reactor, endpoint)
         service.startService()
@@ -91,9 +114,10 @@ class NpmPackage(TestCase):
         url = f"ws://127.0.0.1:{port.getHost().port}/"
         connection = connect(reactor, url)
         self.addCleanup(connection.close)
-        fruits = DistributedMap(connection, "/fruits")
-        await fires(fruits.set("apple", 3))
+        return DistributedMap(connection, "/fruits"), url
 
+    async def run_installed(self, code: str, *args: str) -> Program:
+        """Installs the package, and runs a program with it to its end."""
         packed = await deferToThread(self.pack)
         (self.folder / "package.json").write_text('{"type": "module"}', "utf-8")
         tarball = f"./{packed['filename']}"
@@ -103,11 +127,9 @@ class NpmPackage(TestCase):
             [path.name for path in installed.iterdir() if path.name[0] != "."], ["distmap"]
         )
         script = self.folder / "use.js"
-        script.write_text(SCRIPT, "utf-8")
-        program = Program(str(script), url, WS.as_uri(), program=[shutil.which("node") or "node"])
+        script.write_text(code, "utf-8")
+        (installed / "ws").symlink_to(WS.parent)
+        program = Program(str(script), *args, program=[shutil.which("node") or "node"])
         self.addCleanup(program.kill)
         await until(lambda: program.done, 60, lambda: program.errors)
-        self.assertEqual((program.exited.result, program.lines), (0, []), program.errors)
-        self.assertIn(b"no IndexedDB", program.errors)
-        await until(lambda: "pear" in fruits)
-        self.assertEqual(dict(fruits), {"apple": 3, "pear": 4})
+        return program

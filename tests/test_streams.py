@@ -536,6 +536,28 @@ class PushProducerTests(StreamTestCase):
         self.pair.settle()
         self.assertEqual(self.register(mine).asked, ["pause"])
 
+    def test_the_network_is_slow(self) -> None:
+        mine, theirs = self.open()
+        producer = self.register(mine)
+        drained: list[bool] = []
+        mine.on("drain", lambda: drained.append(mine.paused))
+        for _ in range(2):  # the transport may tell it at each write
+            self.pair.here.congest(True)
+        self.assertTrue(mine.paused)
+        self.assertEqual(producer.asked, ["pause"])
+        self.assertEqual(self.register(self.open()[0]).asked, ["pause"])
+        # What the other side asks for meanwhile changes nothing until both let it go on.
+        theirs.pauseProducing()
+        self.pair.settle()
+        self.pair.here.congest(False)
+        self.assertTrue(mine.paused)
+        self.pair.here.congest(True)
+        theirs.resumeProducing()
+        self.pair.settle()
+        self.assertEqual((producer.asked, drained), (["pause"], []))
+        self.pair.here.congest(False)
+        self.assertEqual((producer.asked, drained), (["pause", "resume"], [False]))
+
     def test_it_is_stopped_when_the_stream_ends(self) -> None:
         for how in ("close", "error", "lost", "abandon"):
             mine, theirs = (self.stream(), None) if how == "abandon" else self.open()

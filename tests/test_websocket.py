@@ -47,6 +47,9 @@ class Handler:
         if self.raises is not None:
             raise self.raises
 
+    def socket_congested(self, congested: bool) -> None:
+        self.told.append("congested" if congested else "free")
+
     def socket_closing(self) -> None:
         self.told.append("closing")
 

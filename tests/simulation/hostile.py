@@ -85,6 +85,9 @@ class Hostile(Attempt):
                 self._hear(bytes(detail))
         self._flush()
 
+    def attempt_congested(self, congested: bool) -> None:
+        pass
+
     def attempt_failed(self, problem: ConnectionProblem) -> None:
         self.alive = self._open = False
 
