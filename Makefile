@@ -1,8 +1,10 @@
 # make run     set-up and the relay with its web page, on http://localhost:8080/ (make run PORT=9000)
-# make test    set-up and everything that is checked: lint, types, pytest, trial, the lowest versions
+# make test    set-up and everything that is checked: lint, types, known holes in what is installed,
+#              pytest, trial, the lowest versions
 #              (make test JOBS=4: so many tests at a time, 2 if not told)
 # make simulate  whole networks on virtual time, with faults (make simulate SEEDS=10000)
 # make bench   speed and memory beside other systems, for docs/performance.md (BENCH=--quick: a look)
+# make soak    tabs come and go at a relay, and nothing may stay of them (make soak MINUTES=30)
 # make docs    the documentation, as HTML in docs/_build
 # make format  puts the sources into the form that make lint wants
 # make clean   removes what the others made
@@ -18,6 +20,8 @@ export CHROMIUM
 SEEDS ?= 1000
 JOBS ?= 2
 BENCH ?= --docs
+MINUTES ?= 3
+SOAK ?=
 
 VENV := .venv
 LOWEST := .venv-lowest
@@ -31,7 +35,7 @@ VERSION := $(shell $(WHICH_VERSION) 2>/dev/null)
 METADATA := setup.cfg pyproject.toml
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run simulate bench test lint format pytest trial test-lowest docs setup chromium clean
+.PHONY: run simulate soak bench test lint format pytest trial test-lowest docs setup chromium clean
 .NOTPARALLEL:
 
 run: $(VENV)/.run
@@ -43,6 +47,7 @@ lint: $(VENV)/.test
 	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/ruff format --check $(SOURCES)
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m tests.support.audit
 
 format: $(VENV)/.test
 	$(VENV)/bin/ruff check --fix $(SOURCES)
@@ -52,8 +57,8 @@ pytest: setup
 	$(VENV)/bin/python -m pytest -n $(JOBS)
 
 # These take long and tell nothing of the runner or of the lowest versions, so pytest alone runs them.
-ONCE := $(addprefix tests/test_, benchmarks.py chromium.py crowd.py docs.py npm_package.py page.py \
-  simulation.py turns.py)
+ONCE := $(addprefix tests/test_, benchmarks.py chromium.py crowd.py docker.py docs.py npm_package.py \
+  page.py simulation.py soak.py turns.py)
 
 # The same tests as Twisted's own runner takes them; skips are judged by pytest (tests/conftest.py).
 trial: setup
@@ -64,6 +69,10 @@ test-lowest: setup $(LOWEST)/.test
 
 simulate: setup
 	$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS)
+
+# To put the result into docs/operations.md: make soak MINUTES=30 SOAK=--docs
+soak: setup
+	$(VENV)/bin/python -m benchmarks.soak --minutes $(MINUTES) $(SOAK)
 
 # It installs the systems that it compares with by itself, and skips those that it cannot have.
 bench: $(VENV)/.run

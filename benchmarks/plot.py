@@ -76,8 +76,8 @@ def svg(plot: Plot, lines: dict[str, Points]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
         f' aria-label="{escape(plot.title)}" font-family="sans-serif" font-size="12"'
         f' fill="{GREY}">',
-        _text(LEFT, 20, plot.title, size=14),
-        _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, plot.x, "middle"),
+        text_at(LEFT, 20, plot.title, size=14),
+        text_at((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, plot.x, "middle"),
         *_grid(x, y),
     ]
     for number, (system, line) in enumerate(lines.items()):
@@ -88,12 +88,12 @@ def svg(plot: Plot, lines: dict[str, Points]) -> str:
 def _grid(x: Scale, y: Scale) -> Iterator[str]:
     for value in x.ticks():
         at = x.at(value)
-        yield _stroke(at, TOP, at, HEIGHT - BOTTOM)
-        yield _text(at, HEIGHT - BOTTOM + 18, short(value), "middle")
+        yield stroke(at, TOP, at, HEIGHT - BOTTOM)
+        yield text_at(at, HEIGHT - BOTTOM + 18, short(value), "middle")
     for value in y.ticks():
         at = y.at(value)
-        yield _stroke(LEFT, at, WIDTH - RIGHT, at)
-        yield _text(LEFT - 8, at + 4, short(value), "end")
+        yield stroke(LEFT, at, WIDTH - RIGHT, at)
+        yield text_at(LEFT - 8, at + 4, short(value), "end")
 
 
 def _line(number: int, system: str, points: Points) -> Iterator[str]:
@@ -109,17 +109,19 @@ def _line(number: int, system: str, points: Points) -> Iterator[str]:
         f'<line x1="{left}" y1="{at}" x2="{left + 20}" y2="{at}" stroke="{colour}"'
         f' stroke-width="2"{dash}/>'
     )
-    yield _text(left + 26, at + 4, system)
+    yield text_at(left + 26, at + 4, system)
 
 
-def _stroke(x1: float, y1: float, x2: float, y2: float) -> str:
+def stroke(x1: float, y1: float, x2: float, y2: float) -> str:
+    """A thin line."""
     return (
         f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{GREY}"'
         ' stroke-opacity="0.3"/>'
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", size: int = 12) -> str:
+def text_at(x: float, y: float, text: str, anchor: str = "start", size: int = 12) -> str:
+    """A text; the anchor is `start`, `middle` or `end`."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}">'
         f"{escape(text)}</text>"

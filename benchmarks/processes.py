@@ -25,6 +25,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # What the `twistd` script does, with the interpreter that runs the benchmarks.
 _TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
+NO_LIMITS = tuple(
+    f"--{name}=0"
+    for name in ("connections", "bytes-per-second", "frames-per-second", "joins-per-second")
+)
 _running: set[Process] = set()
 
 
@@ -209,11 +213,15 @@ def wait_for(port: int, process: Process) -> None:
     raise Failed(f"{process.name} does not listen")
 
 
-def relay(port: int) -> Process:
-    """Starts a relay of distmap and waits until it listens."""
-    return _listening(
-        port, sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "distmap", "--port", str(port)
-    )
+def relay(port: int, *options: str) -> Process:
+    """Starts a relay of distmap, without limits on load, and waits until it listens.
+
+    Args:
+        port: where.
+        options: of the relay, instead of those that take the limits away.
+    """
+    command = (sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "distmap", "--port", str(port))
+    return _listening(port, *command, *(options or NO_LIMITS))
 
 
 def node_server(system: str, port: int) -> Process:

@@ -25,7 +25,7 @@ def of_row(row: Row, results: list[Result], verdicts: list[Verdict]) -> str:
 
 def _numbers(row: Row, results: list[Result]) -> Iterator[str]:
     titles = [row.size, "system", *(metric.title for metric in row.metrics)]
-    yield _line(titles)
+    yield line(titles)
     yield "|" + "---|" * 2 + "---:|" * len(row.metrics)
     before = None
     for result in sorted(results, key=lambda each: _order(row, each.case.what)):
@@ -36,7 +36,7 @@ def _numbers(row: Row, results: list[Result]) -> Iterator[str]:
             cells += [result.failed or "not run", *[""] * (len(row.metrics) - 1)]
         else:
             cells += [_cell(result.all_of(metric.name)) for metric in row.metrics]
-        yield _line(cells)
+        yield line(cells)
 
 
 def _order(row: Row, what: str) -> int:
@@ -58,15 +58,16 @@ def _aims(verdicts: list[Verdict]) -> Iterator[str]:
     if not verdicts:
         return
     yield ""
-    yield _line(["aim", "found", ""])
+    yield line(["aim", "found", ""])
     yield "|---|---:|---|"
     for verdict in verdicts:
         found = "" if verdict.ratio is None else number(verdict.ratio)
         held = {True: "met", False: "missed", None: "not measured"}[verdict.held]
-        yield _line([verdict.aim.text, found, held])
+        yield line([verdict.aim.text, found, held])
 
 
-def _line(cells: list[str]) -> str:
+def line(cells: list[str]) -> str:
+    """A line of a table."""
     return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
 
 

@@ -100,22 +100,66 @@ def outbox(watch: Watch, count: int) -> list[Turn]:
     return watch.until(lambda: len(theirs) == count and not len(mine._seat.peer.outbox))
 
 
+def rejoin(watch: Watch, count: int) -> list[Turn]:
+    """A peer comes back, and 10 entries have changed; nothing was hashed before."""
+    return _come_back(watch, count, 10)
+
+
+def rejoin_more(watch: Watch, count: int) -> list[Turn]:
+    """The same with 1,000."""
+    return _come_back(watch, count, 1000)
+
+
 def compare(watch: Watch, count: int) -> list[Turn]:
-    """A peer comes back, and one entry in a hundred has changed."""
+    """The same with one entry in a hundred."""
+    return _come_back(watch, count, count // 100)
+
+
+def _come_back(watch: Watch, count: int, changed: int) -> list[Turn]:
     mine, newcomer = watch.network.open(), watch.network.open()
     watch.until(_is_ready(mine, newcomer))
     watch.network.cut(newcomer.connection)
     fill([mine, newcomer], count)
-    for at in range(0, count, 100):
+    for at in range(0, count, count // changed):
         mine._replica.set(f"key-{at}", "y" * 58)
     watch.until(lambda: newcomer.status != "ready")
     return watch.until(_is_ready(newcomer))
 
 
+def absence(watch: Watch, count: int) -> list[Turn]:
+    """Everything was written in a long absence: it is set aside, and offered again."""
+    home, away = watch.network.open(), watch.network.open()
+    watch.until(_is_ready(home, away))
+    home["kept"] = 0
+    watch.until(lambda: "kept" in away)
+    watch.network.cut(away.connection)
+    watch.until(lambda: away.status != "ready")
+    for at in range(count):
+        away[f"key-{at}"] = "x" * 58
+    for each in (home, away):
+        each._replica.retention_ms = 1000
+    watch.clock.rightNow += 5
+    home._replica.floor_ms = home._replica.clock.latest_ms() - 1000
+    return watch.until(lambda: len(home) == len(away) == count + 1)
+
+
+def correct(watch: Watch, count: int) -> list[Turn]:
+    """Half of the entries were written by a clock an hour ahead, which is then corrected."""
+    mine, theirs = watch.network.open(), watch.network.open()
+    watch.until(_is_ready(mine, theirs))
+    fill([mine, theirs], count // 2)
+    watch.network.cut(mine.connection)
+    watch.until(lambda: mine.status != "ready")
+    mine._replica.clock.offset_ms += 3_600_000
+    for at in range(count // 2):
+        mine[f"own-{at}"] = "x" * 58
+    return watch.until(lambda: len(theirs) == count)
+
+
 def main(count: int) -> None:
     print(f"| {count:,} entries | longest turn, ms | of it the collector | in |")
     print("|---|---|---|---|")
-    for case in (join, bring, outbox, compare):
+    for case in (join, bring, outbox, rejoin, rejoin_more, compare, absence, correct):
         watch = Watch()
         longest, lean = case(watch, count)
         for turn, what in ((longest, "longest"), (lean, "longest without the collector")):

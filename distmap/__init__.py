@@ -24,7 +24,7 @@ from distmap.lww import RETENTION_MS
 from distmap.map import DistributedMap
 from distmap.status import Status
 from distmap.streams import Stream
-from distmap.websocket import WebSocketOptions
+from distmap.websocket_options import WebSocketOptions
 
 __version__ = "0.1.0"
 

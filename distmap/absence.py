@@ -1,96 +1,165 @@
-"""Writes of a peer that was away for longer than tombstones are kept, or that stamped them by a
-clock far behind.
+"""What it means that a peer was away for longer than tombstones are kept, or that its clock was far
+behind when it wrote.
 
-Others may have changed their keys since and forgotten it. So they are set aside until the state of
-the network is here, and are offered again only where nobody has changed the key meanwhile: anywhere
-else they would undo what they know nothing of.
+Others may have forgotten deletes that it has not seen. So what it wrote is set aside (see
+:mod:`distmap.aside`) until the state of the network is here. All of it takes as many steps as
+there are writes to look at: none takes long.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final
 
-from distmap.clock import Restamper, Stamp
+from distmap.aside import Aside
+from distmap.clock import Stamp
 from distmap.entries import Entry
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
+from distmap.port import Port
 
-
-class Return(NamedTuple):
-    """How an absence ended.
-
-    Attributes:
-        offered: own writes that are offered again, with new stamps.
-        taken: own writes that had got through after all.
-        superseded: own writes that are not offered again.
-    """
-
-    offered: list[Update]
-    taken: list[tuple[str, Stamp]]
-    superseded: list[tuple[str, Entry]]
+BY_PEER: Final = "peer"
+ALONE: Final = "alone"
+STEP_WRITES: Final = 1000
+"""Writes that are looked at in one step."""
 
 
 class Absence:
-    """The writes that are set aside.
+    """The absences of one peer.
 
     Args:
-        replica: they are taken out of it.
+        replica: its entries.
+        outbox: its writes that wait.
+        port: where to act.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, outbox: Outbox, port: Port) -> None:
+        self.aside = Aside(replica, outbox)
+        self.was_in_touch = False
         self._replica = replica
-        self._writes: dict[str, Waiting] = {}
+        self._outbox = outbox
+        self._port = port
+        # While writes are set aside: those of stamps below this time, or all.
+        self._below_ms: int | None = None
+        self._is_setting_aside = False
+        self._sweep = -1
+        # While it becomes clear what becomes of them: how this replica became ready.
+        self._ending: str | None = None
+        # Since when this replica is ready with what it had before a long absence.
+        self._returned_ms: int | None = None
 
-    def set_aside(self, writes: list[Waiting]) -> list[Update]:
-        """Takes writes out of the outbox's hands; a later write of a key keeps the base of the
-        first.
+    @property
+    def is_open(self) -> bool:
+        """Whether own writes are set aside, and it is not clear what becomes of them."""
+        return self._is_setting_aside or len(self.aside) > 0
+
+    @property
+    def has_to_ask(self) -> bool:
+        """Whether tombstones may be forgotten that this replica has not seen, or that are later
+        than its writes: they then wait until it knows what became of their keys.
+        """
+        if self.is_open or (self.was_in_touch and self._was_long):
+            return True
+        oldest_ms = self._replica.clock.earliest_ms() - self._replica.retention_ms
+        return self._outbox.is_older(oldest_ms)
+
+    @property
+    def _was_long(self) -> bool:
+        known_ms, retention_ms = self._replica.known_ms, self._replica.retention_ms
+        return known_ms is not None and self._replica.clock.latest_ms() - known_ms > retention_ms
+
+    def met(self, floor_ms: int, outdated: bool) -> None:
+        """A donor told its floor: what may undo deletes that it has forgotten is set aside."""
+        if self._replica.in_touch:
+            return  # a repair
+        self._below_ms = None if outdated and self.was_in_touch else floor_ms
+        self._is_setting_aside = True
+        self._sweep = -1
+
+    def over(self, how: str, *, alone: bool) -> None:
+        """The replica has the network's state, or is all that there is of it.
+
+        Args:
+            how: by a peer, or alone.
+            alone: whether there are no others.
+        """
+        self.was_in_touch = True
+        self._returned_ms = None
+        if how == BY_PEER or alone:
+            self._returned_ms = self._replica.clock.latest_ms()
+        self.settle()
+        self._ending = how if self.is_open else None
+
+    def lost(self) -> None:
+        """The connection is gone: what is set aside stays so."""
+        self._ending = None
+
+    def settle(self) -> None:
+        """Decides whether this replica knows of all deletes: it was not away for long, or whoever
+        knew better would by now have been away for as long.
+        """
+        replica, returned_ms = self._replica, self._returned_ms
+        since_ms = None if returned_ms is None else replica.clock.earliest_ms() - returned_ms
+        if not self._was_long or (since_ms or 0) > replica.retention_ms:
+            replica.known_ms = self._returned_ms = None
+
+    # -- step by step -----------------------------------------------------------------------------
+
+    def work(self) -> bool:
+        """Sets writes aside, or settles what becomes of them: some of them.
 
         Returns:
-            What changed in the replica.
+            Whether nothing is left to do.
         """
-        updates = []
-        for key, entry, base in writes:
-            first = self._writes.pop(key, None)  # so those of a batch stand together
-            self._writes[key] = Waiting(key, entry, base if first is None else first.base)
-            if self._replica.entries.get(key) is entry:
-                updates.append(self._replica.forget(key))
-        return updates
+        if self._is_setting_aside:
+            self._set_aside()
+        elif self._ending == ALONE:
+            self._updated(self.aside.restore(STEP_WRITES))
+        elif self._ending is not None:
+            self._end()
+        if not self.is_open:
+            self._ending = None
+        return not self._is_setting_aside and self._ending is None
 
     def give_up(self) -> list[tuple[str, Entry]]:
-        """The writes, which will never be offered."""
-        return [(key, entry) for key, entry, _ in self._writes.values()]
-
-    def restore(self, outbox: Outbox) -> list[Update]:
-        """Nobody is there to ask: the writes go on as if nothing had been.
+        """This peer may only read: what is set aside is never offered.
 
         Returns:
-            What changed in the replica.
+            The writes.
         """
-        updates = []
-        for key, entry, base in self._writes.values():
-            update = self._replica.merge(key, entry, trusted=True)
+        self._is_setting_aside = False
+        self._ending = None
+        return self.aside.give_up()
+
+    def _set_aside(self) -> None:
+        updates: list[Update] = []
+
+        def keep(write: Waiting) -> bool:
+            if self._below_ms is not None and (
+                write.is_seen or write.entry.stamp.ms >= self._below_ms
+            ):
+                return True
+            update = self.aside.put(write)
             if update is not None:
                 updates.append(update)
-            if key not in outbox:
-                outbox.add(key, entry, base)
-        return updates
+            return False
 
-    def end(self, outbox: Outbox) -> Return:
-        """The state of the network is here: settles what became of the writes."""
-        entries = self._replica.entries
-        stamps = Restamper(self._replica.clock)
-        offered, taken, superseded = [], [], []
-        for key, entry, base in self._writes.values():
-            if key in outbox:
-                continue  # written again meanwhile: that one is on its way
-            now = entries.get(key)
-            stamp = None if now is None else now.stamp
-            if stamp == entry.stamp:
-                taken.append((key, entry.stamp))
-            elif stamp == base:
-                update = self._replica.rewrite(key, entry.value, stamps.anew(entry.stamp))
-                outbox.add(key, update.entry, base)
-                offered.append(update)
-            else:
-                superseded.append((key, entry))
-        return Return(offered, taken, superseded)
+        if self._sweep != self._outbox.sweeps:  # it begins, or another has come in between
+            self._sweep = self._outbox.begin_sweep(sent=self._below_ms is None)
+        self._outbox.sweep(STEP_WRITES, keep)
+        self._is_setting_aside = self._outbox.is_sweeping
+        self._updated(updates)
+
+    def _end(self) -> None:
+        end = self.aside.end(STEP_WRITES)
+        self._port.restamped(end.offered)
+        self._updated(end.offered)
+        self._port.taken(end.taken)
+        self._port.superseded(end.superseded)
+
+    def _updated(self, updates: list[Update]) -> None:
+        if updates:
+            self._port.updated(updates)
+
+    def written(self, key: str, old: Stamp | None) -> Stamp | None:
+        """This peer wrote a key; see :meth:`Aside.written`."""
+        return self.aside.written(key, old)

@@ -23,6 +23,7 @@ from distmap import (
     values,
 )
 from distmap.errors import AccessRefused, CredentialsFailed, InvalidValue, VersionMismatch
+from distmap.relay_status import add_status, run_status
 from distmap.ticket_command import add_ticket, run_ticket
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     options = parser.parse_args(argv)
     observers = [textFileLogObserver(sys.stderr)] if options.verbose else []
     globalLogBeginner.beginLoggingTo(observers, discardBuffer=True, redirectStandardIO=False)
-    run = _run_ticket if options.command == "ticket" else _run
+    run = {"ticket": _run_ticket, "status": run_status}.get(options.command, _run)
     react(lambda reactor: run(reactor, parser, options))
 
 
@@ -142,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     add("dump", "Prints the whole map as one JSON object")
     add("watch", "Prints each change as a line of JSON, until interrupted")
     add_ticket(commands)
+    add_status(commands, arguments.seconds, DEFAULT_TIMEOUT_SECONDS)
     return parser
 
 

@@ -69,13 +69,15 @@ class HybridClock:
         writer: the id of the replica: 1 to 32 of ``A-Z a-z 0-9 _ -``.
     """
 
-    __slots__ = ("_counter", "_ms", "_wall_ms", "heard_ms", "offset_ms", "writer")
+    __slots__ = ("_counter", "_ms", "_wall_ms", "heard_ms", "is_correcting", "offset_ms", "writer")
 
     def __init__(self, wall_ms: Callable[[], float], writer: str) -> None:
         self.writer = writer
         self.offset_ms = 0.0
         # What the relay last said; unlike the estimate, no jump of the local clock moves it.
         self.heard_ms: float | None = None
+        # What is from the future is about to go: no stamp has to be later.
+        self.is_correcting = False
         self._wall_ms = wall_ms
         self._ms = 0
         self._counter = 0
@@ -105,7 +107,7 @@ class HybridClock:
             after: a stamp that the new one must also be later than.
         """
         last = (self._ms, self._counter)
-        if after is not None:
+        if after is not None and not self._is_to_go(after):
             last = max(last, after.when)
         now = self.now_ms()
         if now > last[0]:
@@ -128,6 +130,13 @@ class HybridClock:
             return False
         return ms > self.latest_ms()
 
+    def is_before(self, stamp: Stamp, old: Stamp) -> bool:
+        """Whether a stamp of this clock is not later than that of an entry that stays."""
+        return stamp <= old and not self._is_to_go(old)
+
+    def _is_to_go(self, stamp: Stamp) -> bool:
+        return self.is_correcting and self.is_ahead(stamp)
+
     def correct(self, offset_ms: float) -> bool:
         """Sets the offset to the relay's time.
 
@@ -144,22 +153,22 @@ class HybridClock:
 
 
 class Restamper:
-    """New stamps for old ones: writes of one stamp, as those of a batch are, share the new one.
+    """New stamps for old ones. Writes of one stamp, as those of a batch are, share the new one if
+    they come one after the other.
 
     Args:
         clock: issues them.
     """
 
-    __slots__ = ("_clock", "_stamps")
+    __slots__ = ("_clock", "_new", "_old")
 
     def __init__(self, clock: HybridClock) -> None:
         self._clock = clock
-        self._stamps: dict[tuple[int, int, str], Stamp] = {}
+        self._old: Stamp | None = None
+        self._new: Stamp | None = None
 
     def anew(self, old: Stamp) -> Stamp:
         """The new stamp for an old one."""
-        slot = (old.ms, old.counter, old.writer)
-        stamp = self._stamps.get(slot)
-        if stamp is None:
-            stamp = self._stamps[slot] = self._clock.tick()
-        return stamp
+        if self._new is None or old != self._old:
+            self._old, self._new = old, self._clock.tick()
+        return self._new

@@ -236,7 +236,9 @@ class Connection:
         if self._status == CLOSED:
             self._finish()
             return
-        delay_seconds = self._backoff.next_seconds()
+        delay_seconds = problem.retry_seconds
+        if delay_seconds is None:
+            delay_seconds = self._backoff.next_seconds()
         self._log.warn(
             "no connection to {relay} ({code}): {problem}; the next try in {delay:.1f} s",
             relay=self._connector,

@@ -16,7 +16,8 @@ from zope.interface import implementer
 
 from distmap.connection import Attempt, IConnector
 from distmap.errors import CannotConnect, ConnectionProblem, InvalidValue
-from distmap.websocket import ClientFactory, ClientSocket, WebSocketOptions
+from distmap.websocket import ClientFactory, ClientSocket
+from distmap.websocket_options import WebSocketOptions
 
 
 @implementer(IConnector)

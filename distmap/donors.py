@@ -7,6 +7,7 @@ time, so that nobody keeps others from being served; who takes long holds a plac
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Final, Generic
 
@@ -26,6 +27,10 @@ class Donors(Generic[LinkT]):
     Args:
         now_ms: tells the time, in milliseconds.
         tell: sends a message of the relay; is called with the member, its name, and more.
+
+    Attributes:
+        syncs: how many newcomers were given a donor (``begun``), were done with it (``done``) or
+            not (``failed``), and how many were told that they are alone (``alone``).
     """
 
     def __init__(self, now_ms: Callable[[], float], tell: Callable[..., None]) -> None:
@@ -34,6 +39,7 @@ class Donors(Generic[LinkT]):
         # Since when each newcomer is served, the one that is served longest first.
         self._since: dict[Member[LinkT], float] = {}
         self._served: set[tuple[str, Hashable]] = set()
+        self.syncs: Counter[str] = Counter()
 
     @property
     def busy(self) -> bool:
@@ -48,6 +54,7 @@ class Donors(Generic[LinkT]):
             lonely = list(channel.lonely.values())
             self._make_ready(member)
             self._tell(member, "alone")
+            self.syncs["alone"] += 1
             for reader in lonely if member.ready else ():
                 self.find(reader)
             return
@@ -62,12 +69,15 @@ class Donors(Generic[LinkT]):
         """The same for one whose donor failed, or that wants to sync once more."""
         if failed is not None and failed == member.asked:
             member.failed |= {failed}
+            self.syncs["failed"] += 1
         self._release(member)
         self.find(member)
         self._serve_waiting(member.channel)
 
     def ready(self, member: Member[LinkT]) -> None:
         """A newcomer is done: it can serve others."""
+        if member.asked and not member.ready:
+            self.syncs["done"] += 1
         self._release(member)
         self._make_ready(member)
         self._serve_waiting(member.channel)
@@ -108,6 +118,7 @@ class Donors(Generic[LinkT]):
         self._served.add((channel.name, member.link))
         for other in [each for each in channel.waiting.values() if each.link is member.link]:
             channel.waiting[other.id] = channel.waiting.pop(other.id)  # behind other connections
+        self.syncs["begun"] += 1
         self._tell(member, "donor", donor.id)
 
     def _make_ready(self, member: Member[LinkT]) -> None:

@@ -24,7 +24,7 @@ class Visitor(Protocol):
     """A connection."""
 
     name: str
-    address: str
+    host: str | None
     origin: str | None
     link: Link | None
 
@@ -107,7 +107,7 @@ class Doorkeeper:
         visit = self._visits.get(visitor)
         if visit is None or link.gate is None:
             return
-        request = Request(uri, link.gate.credentials, visitor.address, visitor.origin)
+        request = Request(uri, link.gate.credentials, visitor.host or "", visitor.origin)
         earlier = visit.questions.pop(uri, None)
         if earlier is not None:
             earlier.cancel()

@@ -122,9 +122,16 @@ class AccessRefused(RemoteError):
 
 
 class ConnectionProblem(DistMapError):
-    """Why there is no connection to the relay just now."""
+    """Why there is no connection to the relay just now.
+
+    Attributes:
+        retry_seconds: when to try again, if the relay said so.
+        close_code: of the close frame that came, if one did.
+    """
 
     code = "connection"
+    retry_seconds: float | None = None
+    close_code: int | None = None
 
 
 class CannotConnect(ConnectionProblem):

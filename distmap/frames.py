@@ -44,12 +44,16 @@ class Limits:
         streams: streams open at one time.
         meta_bytes: the meta that opens a stream.
         id_bytes: a stream id.
+        maps: of those streams, the ones that are open on channels (the relay's side alone).
+        route_bytes: a route, which names a map by its URI (likewise).
     """
 
     frame_bytes: int = 1024 * 1024
     streams: int = 1024
     meta_bytes: int = 4096
     id_bytes: int = 128
+    maps: int = 1000
+    route_bytes: int = 1024
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -103,10 +103,9 @@ class Replica:
         entry = self.entries.get(key)
         return None if entry is None or entry.value is None else self.rewrite(key, None)
 
-    def restamp(self, keys: list[str]) -> list[Update]:
+    def restamp(self, keys: list[str], stamps: Restamper) -> list[Update]:
         """Stamps own entries anew, in the given order; only for what no peer has seen."""
         updates = []
-        stamps = Restamper(self.clock)
         for key in keys:
             fresh = self.entries[key].replace(stamp=stamps.anew(self.entries[key].stamp))
             self._remove(key)
@@ -184,30 +183,17 @@ class Replica:
         first = self.held.next_ms()
         return None if first is None else max(0, first - self.clock.latest_ms())
 
-    def observe_again(self) -> None:
-        """After the clock was set back: what is written from now on is still later than all that
-        is here and not from the future.
+    def hold(self, key: str) -> None:
+        """Holds back what a wrong clock had let in from the future. What it had replaced is to be
+        fetched from another peer.
         """
-        for entry in self.entries.values():
-            if not self.clock.is_ahead(entry.stamp):
-                self.clock.observe(entry.stamp)
-
-    def hold_again(self) -> list[tuple[str, Entry]]:
-        """After the clock was found to be wrong: holds what it had let in from the future.
-
-        Returns:
-            The entries that went. What they had replaced is to be fetched from another peer.
-        """
-        ahead = [(key, e) for key, e in self.entries.items() if self.clock.is_ahead(e.stamp)]
-        for key, entry in ahead:
-            self._remove(key)
-            self.held.add(key, entry)
-        return ahead
+        self.held.add(key, self.entries[key])
+        self._remove(key)
 
     def rewrite(self, key: str, value: bytes | None, stamp: Stamp | None = None) -> Update:
         """Writes a canonical text, or a tombstone; a stamp that is given is a new one."""
         old = self.entries.get(key)
-        if stamp is None or (old is not None and old.stamp >= stamp):
+        if stamp is None or (old is not None and self.clock.is_before(stamp, old.stamp)):
             stamp = self.clock.tick(None if old is None else old.stamp)
         return self._place(key, Entry(stamp, value), old)
 
@@ -241,8 +227,9 @@ class Replica:
 
     def arrived(self, keys: Iterable[str]) -> None:
         """What is at these keys is known to the others from now on."""
+        now_ms = self.clock.latest_ms()
         for key in keys:
-            self._tombstones.renew(key, self.clock.latest_ms())
+            self._tombstones.renew(key, now_ms)
 
     def joined(self) -> None:
         """What is here is known to the others from now on."""

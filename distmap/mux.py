@@ -26,6 +26,7 @@ from distmap.states import (
     State,
     StreamIds,
     first_state,
+    read_new,
 )
 
 
@@ -36,13 +37,21 @@ class MuxDemux:
         limits: what is taken from the other side.
         id_prefix: begins the ids of the streams that this side opens; the two sides of a
             connection on which both open streams need different ones.
+
+    Attributes:
+        frames_in: how many frames came.
+        openings: how many of them were to open a stream.
     """
 
-    __slots__ = ("_decoder", "_failed", "_ids", "_limits", "_out", "closing", "streams")
+    __slots__ = (
+        *("_decoder", "_failed", "_ids", "_limits", "_out"),
+        *("closing", "frames_in", "openings", "streams"),
+    )
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS, id_prefix: str = "") -> None:
         self.streams: dict[str, MuxStream] = {}
         self.closing = False
+        self.frames_in = self.openings = 0
         self._limits = limits
         self._decoder = FrameDecoder(limits)
         self._out: list[bytes] = []
@@ -164,6 +173,7 @@ class MuxDemux:
             return []
         between_frames = self._decoder.between_frames
         decoded, fault = self._decoder.feed(data)
+        self.frames_in += len(decoded)
         streams = self.streams
         whole = decoded and fault is None and between_frames
         stream = streams.get(decoded[0][0]) if whole else None
@@ -218,26 +228,15 @@ class MuxDemux:
             raise LimitExceeded(f"a stream id is over {self._limits.id_bytes} bytes")
         if known is not None:
             raise RemoteProtocolError("a stream was opened with the id of one that is open")
-        refusal = None
-        meta: Any = None
-        state, half_open = State.OPEN, False
-        try:
-            meta, options = frames.decode_new(payload, self._limits.meta_bytes)
-            state = first_state(options.writable, options.readable)
-            half_open = options.allow_half_open
-        except RemoteProtocolError as error:
-            refusal = (str(error), error.code)
-        if self.closing:
-            refusal = ("the connection is closing", "closing")
-        if len(self.streams) >= self._limits.streams:
-            refusal = (f"more than {self._limits.streams} streams", "limit")
-        elif state is State.CLOSED:
-            refusal = ("a stream that nobody can send on", "protocol")
+        self.openings += 1
+        is_full = len(self.streams) >= self._limits.streams
+        meta, state, half_open, refusal = read_new(payload, self._limits, is_full, self.closing)
         # The id of a channel is the same on all connections: one text for all.
         stream = MuxStream(sys.intern(stream_id), meta, state, half_open)
         if refusal is not None:
             self._put(stream, frames.ERROR, frames.encode_fault(*refusal))
             self._put(stream, frames.CLOSE)
+            events.append((Kind.REFUSED, None, (stream_id, *refusal)))
             return
         self.streams[stream.id] = stream
         events.append((Kind.OPENED, stream, meta))
@@ -289,6 +288,7 @@ class MuxDemux:
     def _fault(self, stream: MuxStream, message: str, events: list[MuxEvent]) -> None:
         """The other side broke the rules of one stream: that stream ends, no other."""
         self._put(stream, frames.ERROR, frames.encode_fault(message, "protocol"))
+        stream.fault = message
         events.append((Kind.ERROR, stream, (message, "protocol")))
         events += self._close(stream)
 

@@ -5,13 +5,19 @@ after a reconnect. While there is no connection only the last write of a key is 
 
 The writes of a batch have one stamp, and stand one after the other. They are never cut into two
 messages, and share none with other writes.
+
+Nothing here goes through all that waits at once: what has to look at all of it makes a sweep, in as
+many steps as it likes.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Final, NamedTuple
+
+import msgspec
 
 from distmap.clock import Stamp
 from distmap.entries import Entry, encode_entry
@@ -20,9 +26,12 @@ from distmap.sync_wire import CHUNK_BYTES
 
 WINDOW_BYTES: Final = 1024 * 1024
 """What may be on its way to the relay without an acknowledgement."""
+SPARE: Final = 1000
+"""Writes that were written over and may still be in the queue."""
+TIDY_STEPS: Final = 8
 
 
-class Waiting(NamedTuple):
+class Waiting(msgspec.Struct, gc=False):
     """A write that waits.
 
     Attributes:
@@ -30,31 +39,43 @@ class Waiting(NamedTuple):
         entry: what was written.
         base: the stamp of what it replaced, or of what the first of several writes of the key that
             wait replaced; None if there was nothing.
+        session: if it is written over, it is still sent in this session, and in no later one.
+        is_seen: it was sent, so another peer may have it.
     """
 
     key: str
     entry: Entry
     base: Stamp | None
+    session: int = 0
+    is_seen: bool = False
 
 
 class _Sent(NamedTuple):
     number: int
     size: int
-    entries: list[tuple[str, Entry]]
+    writes: list[Waiting]
 
 
 class Outbox:
-    """The unacknowledged writes of one map."""
+    """The unacknowledged writes of one map.
+
+    Attributes:
+        is_online: a stream is open to the relay.
+        sweeps: how many were begun.
+    """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Entry] = {}
-        self._unsent: set[str] = set()
-        # The stamp of what each waiting write replaced, when the first of them was made.
-        self._base: dict[str, Stamp | None] = {}
-        self._queue: deque[tuple[str, Entry]] = deque()
+        self._waiting: dict[str, Waiting] = {}  # the last write of each key
+        # What is to be sent, oldest first; in two parts, so that a sweep need not move all of it:
+        # what the sweep has seen comes to the end of the front.
+        self._front: deque[Waiting] = deque()
+        self._back: deque[Waiting] = deque()
+        self._to_sweep = 0
         self._sent: deque[_Sent] = deque()
         self._sent_bytes = 0
         self._number = 0
+        self._session = 0
+        self.sweeps = 0
         self.is_online = False
 
     def __len__(self) -> int:
@@ -66,86 +87,158 @@ class Outbox:
     @property
     def unsent(self) -> list[str]:
         """The keys whose last write no other peer can have seen, oldest write first."""
-        return [key for key in self._waiting if key in self._unsent]
+        return [write.key for write in self._unsent()]
+
+    def _unsent(self) -> Iterator[Waiting]:
+        for write in chain(self._front, self._back):
+            if not write.is_seen and self._is_last(write):
+                yield write
+
+    def _is_last(self, write: Waiting) -> bool:
+        return self._waiting.get(write.key) is write
 
     def add(self, key: str, entry: Entry, old: Stamp | None = None) -> None:
         """Takes a write, and the stamp of what it replaced."""
-        if self._waiting.pop(key, None) is None:
-            self._base[key] = old
-        self._waiting[key] = entry
-        self._unsent.add(key)
-        if self.is_online:
-            self._queue.append((key, entry))
-            if len(self._queue) > 2 * len(self._waiting) + 1000:
-                self._queue = deque((key, self._waiting[key]) for key in self.unsent)
+        before = self._waiting.get(key)
+        base = old if before is None else before.base
+        self._waiting[key] = write = Waiting(key, entry, base, self._session)
+        self._back.append(write)
+        if before is not None and not self._to_sweep:
+            self._tidy()
 
-    def replace(self, writes: list[tuple[str, Entry]]) -> None:
-        """Takes unsent writes with new stamps: with the old ones they are not sent any more."""
-        keys = {key for key, _ in writes}
-        self._queue = deque((key, entry) for key, entry in self._queue if key not in keys)
-        for key, entry in writes:
-            self.add(key, entry)
+    def _tidy(self) -> None:
+        """If much was written over, lets go of some of it: a little at each write, so that no write
+        takes long.
+        """
+        if len(self._front) + len(self._back) <= len(self._waiting) + SPARE:
+            return
+        for _ in range(TIDY_STEPS):
+            if not self._back:
+                self._front, self._back = self._back, self._front
+            write = self._back.popleft()
+            if self._is_last(write):
+                self._front.append(write)
 
-    def take(self, below_ms: int | None = None) -> list[Waiting]:
-        """Takes writes out: all, or those that nobody has seen and whose stamp is below a time."""
-        if below_ms is None:
-            keys = list(self._waiting)
-        else:
-            keys = [key for key in self.unsent if self._waiting[key].stamp.ms < below_ms]
-        writes = [Waiting(key, self._waiting.pop(key), self._base.pop(key)) for key in keys]
-        gone = set(keys)
-        self._unsent -= gone
-        self._queue = deque(item for item in self._queue if item[0] not in gone)
-        return writes
+    def is_unsent(self, key: str, entry: Entry) -> bool:
+        """Whether an entry is a write that waits and that no other peer can have seen."""
+        write = self._waiting.get(key)
+        return write is not None and write.entry is entry and not write.is_seen
+
+    def put_back(self, write: Waiting) -> None:
+        """Takes a write before all others, unless its key was written since it was taken out."""
+        if write.key not in self._waiting:
+            write.is_seen = False
+            self._waiting[write.key] = write
+            self._front.appendleft(write)
 
     def is_older(self, ms: int) -> bool:
         """Whether a write that nobody has seen has a stamp below a time."""
         # Writes wait in the order of their stamps, so one look is enough.
-        first = next((entry for key, entry in self._waiting.items() if key in self._unsent), None)
-        return first is not None and first.stamp.ms < ms
+        first = next(self._unsent(), None)
+        return first is not None and first.entry.stamp.ms < ms
+
+    # -- sweeps -----------------------------------------------------------------------------------
+
+    @property
+    def is_sweeping(self) -> bool:
+        """Whether a sweep has begun and not ended; nothing is sent meanwhile."""
+        return self._to_sweep > 0
+
+    def begin_sweep(self, *, sent: bool = False) -> int:
+        """Goes through all writes that wait, oldest first: see :meth:`sweep`. A sweep that is under
+        way ends.
+
+        Args:
+            sent: also through those that were sent, and that the relay has not acknowledged.
+
+        Returns:
+            The number of this sweep.
+        """
+        self.sweeps += 1
+        if len(self._front) > len(self._back):
+            self._front.extend(self._back)
+            self._front, self._back = deque(), self._front
+        else:
+            self._back.extendleft(reversed(self._front))
+            self._front.clear()
+        if sent:
+            self._put_sent_before(self._back)
+        self._session += 1  # what was written over is not sent any more
+        self._to_sweep = len(self._back)
+        return self.sweeps
+
+    def sweep(self, most: int, keep: Callable[[Waiting], bool]) -> None:
+        """Goes on with a sweep, by up to `most` writes; what comes meanwhile is not a part of it.
+
+        Args:
+            most: how many at most.
+            keep: is called with each write; if it returns False the outbox lets go of it.
+        """
+        for _ in range(min(most, self._to_sweep)):
+            self._to_sweep -= 1
+            write = self._back.popleft()
+            if not self._is_last(write):
+                continue
+            if keep(write):
+                self._front.append(write)
+            else:
+                del self._waiting[write.key]
+
+    # -- the stream -------------------------------------------------------------------------------
 
     def go_online(self) -> None:
         """A new stream is open to the relay: all that waits is to be sent."""
         self.go_offline()
         self.is_online = True
+        self._session += 1
         self._number = 0
-        self._queue = deque(self._waiting.items())
 
     def go_offline(self) -> None:
         """The stream is gone: what was not acknowledged waits."""
         self.is_online = False
-        self._queue.clear()
+        self._put_sent_before(self._front)
         self._sent.clear()
         self._sent_bytes = 0
 
+    def _put_sent_before(self, queue: deque[Waiting]) -> None:
+        for sent in reversed(self._sent):
+            queue.extendleft(write for write in reversed(sent.writes) if self._is_last(write))
+
     def next_message(self) -> bytes | None:
         """The next message to send; None if there is none, or too much is on its way."""
-        if not self._queue or self._sent_bytes >= WINDOW_BYTES:
+        if not self.is_online or self._to_sweep or self._sent_bytes >= WINDOW_BYTES:
             return None
-        entries: list[tuple[str, Entry]] = []
+        writes: list[Waiting] = []
         texts: list[bytes] = []
         size = 0
-        is_batch = self._begins_batch()
-        while self._queue:
-            key, entry = self._queue[0]
-            if is_batch:
-                if entries and entry.stamp != entries[-1][1].stamp:
-                    break
-            elif size >= CHUNK_BYTES or self._begins_batch():
-                break
-            entries.append(self._queue.popleft())
-            texts.append(encode_entry(key, entry))
+        first, second = self._shift(), self._shift()
+        is_batch = _are_together(first, second)
+        while first is not None:
+            writes.append(first)
+            texts.append(encode_entry(first.key, first.entry))
             size += len(texts[-1])
-            if self._waiting.get(key) is entry:
-                self._unsent.discard(key)
+            first.is_seen = True
+            last, first, second = first, second, self._shift()
+            if is_batch:
+                if not _are_together(last, first):
+                    break
+            elif size >= CHUNK_BYTES or _are_together(first, second):
+                break
+        self._front.extendleft(write for write in (second, first) if write is not None)
+        if not writes:
+            return None
         self._number += 1
-        self._sent.append(_Sent(self._number, size, entries))
+        self._sent.append(_Sent(self._number, size, writes))
         self._sent_bytes += size
         return encode_entries(texts)
 
-    def _begins_batch(self) -> bool:
-        queue = self._queue
-        return len(queue) > 1 and queue[0][1].stamp == queue[1][1].stamp
+    def _shift(self) -> Waiting | None:
+        """Takes the next write to send out of the queue."""
+        while self._front or self._back:
+            write = (self._front or self._back).popleft()
+            if write.session == self._session or self._is_last(write):
+                return write
+        return None
 
     def count_other(self) -> None:
         """A message that carries no writes of this peer was sent: the relay counts it too."""
@@ -161,11 +254,16 @@ class Outbox:
         while self._sent and self._sent[0].number <= number:
             sent = self._sent.popleft()
             self._sent_bytes -= sent.size
-            for key, entry in sent.entries:
-                if self._waiting.get(key) is entry:
-                    del self._waiting[key], self._base[key]
-                taken.append((key, entry.stamp))
+            for write in sent.writes:
+                if self._is_last(write):
+                    del self._waiting[write.key]
+                taken.append((write.key, write.entry.stamp))
         return taken
+
+
+def _are_together(one: Waiting | None, other: Waiting | None) -> bool:
+    """Whether two writes are of one batch."""
+    return one is not None and other is not None and one.entry.stamp == other.entry.stamp
 
 
 def encode_messages(texts: list[bytes]) -> Iterator[bytes]:

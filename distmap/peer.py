@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from distmap.absence import Absence
+from distmap.absence import ALONE, BY_PEER, Absence
 from distmap.access import READ
 from distmap.channel_wire import Welcome, decode_control, decode_message
 from distmap.entries import decode_plain, encode_entry
@@ -24,8 +24,10 @@ from distmap.sync import Newcomer, merge_all
 from distmap.timekeeping import Timekeeper
 from distmap.values import NOT_JSON
 
-BY_PEER: Final = "peer"
-ALONE: Final = "alone"
+TURN_MESSAGES: Final = 4
+"""Messages of own writes, of about 64 KiB each if many wait, that are sent in one turn."""
+
+__all__ = ["ALONE", "BY_PEER", "Peer"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,6 +39,9 @@ class Peer:
         replica: the entries.
         port: where to act.
         now_ms: the local clock, to estimate the offset to the relay's.
+
+    Attributes:
+        is_busy: something takes several turns; nothing is compared meanwhile.
     """
 
     def __init__(self, replica: Replica, port: Port, now_ms: Callable[[], float]) -> None:
@@ -46,12 +51,11 @@ class Peer:
         self.id = ""
         self.peers = 0
         self.time = Timekeeper(replica, self.outbox, port, now_ms)
+        self.absence = Absence(replica, self.outbox, port)
+        self.is_busy = False
         self._port = port
         self._open = self._online = False
-        self._absence: Absence | None = None
-        self._was_in_touch = False
-        # Since when this replica is ready with what it had before a long absence.
-        self._returned_ms: int | None = None
+        self._how: str | None = None  # it is to be told as ready, once this is not busy
         replica.in_touch = False
 
     # -- the channel's stream ---------------------------------------------------------------------
@@ -66,8 +70,10 @@ class Peer:
         if self.replica.known_ms is None and self.id:
             self.replica.known_ms = self.replica.clock.earliest_ms() if self.replica.in_touch else 0
         self._open = self._online = self.replica.in_touch = False
+        self._how = None
         self.time.lost()
         self.reading.lost()
+        self.absence.lost()
         self.outbox.go_offline()
         self._set_peers(0)
 
@@ -98,7 +104,7 @@ class Peer:
                     self.send_writes()
                     self.time.acknowledged(time_ms)
                 case ["donor", str(donor)]:
-                    if not self._was_in_touch:
+                    if not self.absence.was_in_touch:
                         self.replica.known_ms = 0
                     self._port.begin_sync(donor)
                 case ["alone"]:
@@ -111,7 +117,7 @@ class Peer:
                     self._told_access(READ)
                 case ["time", int(sent_ms) | float(sent_ms), int(time_ms) | float(time_ms)]:
                     self.time.answered(sent_ms, time_ms)
-                    self.send_writes()  # what has a better stamp now
+                    self.work()
                     self.release()
                 # Anything else is of a newer relay.
         except NOT_JSON as error:
@@ -127,31 +133,17 @@ class Peer:
         if not self._open:
             return  # a handler of what was released has left the map
         self._online = self.time.online = True
-        if not self._has_to_ask():
+        if not self.absence.has_to_ask:
             self.outbox.go_online()
-            self.send_writes()
+        self.work()
         self._set_peers(welcome.members - 1)
 
     def _told_access(self, access: str) -> None:
         updates, writes = self.reading.told(access)
-        if self.reading.only and self._absence is not None:
-            writes += self._absence.give_up()
-            self._absence = None
+        if self.reading.only:
+            writes += self.absence.give_up()
         if writes:
             self._port.refused(writes, updates)
-
-    def _has_to_ask(self) -> bool:
-        """Whether tombstones may be forgotten that this replica has not seen, or that are later
-        than its writes: they then wait until it knows what became of their keys.
-        """
-        if self._absence is not None or (self._was_in_touch and self._was_away_long()):
-            return True
-        oldest_ms = self.replica.clock.earliest_ms() - self.replica.retention_ms
-        return self.outbox.is_older(oldest_ms)
-
-    def _was_away_long(self) -> bool:
-        known_ms, retention_ms = self.replica.known_ms, self.replica.retention_ms
-        return known_ms is not None and self.replica.clock.latest_ms() - known_ms > retention_ms
 
     def _receive_entries(self, text: bytes) -> None:
         replica = self.replica
@@ -195,14 +187,23 @@ class Peer:
 
     def wrote(self, update: Update) -> None:
         """This peer wrote; :meth:`send_writes` sends it."""
+        self.time.correction.wrote(update)
         old = update.old.stamp if update.old is not None else None
         self.reading.wrote(update)
-        self.outbox.add(update.key, update.entry, old)
+        self.outbox.add(update.key, update.entry, self.absence.written(update.key, old))
 
-    def send_writes(self) -> None:
-        """Sends what waits in the outbox, as far as the window allows."""
+    def send_writes(self, most: int = TURN_MESSAGES) -> None:
+        """Sends what waits in the outbox, as far as the window allows: up to `most` messages now,
+        the rest in later turns.
+        """
+        if self.time.correction.is_on:
+            return
         while self._online and (message := self.outbox.next_message()) is not None:
             self._port.send(message)
+            most -= 1
+            if most <= 0:
+                self._port.work_soon()
+                return
 
     # -- syncs ------------------------------------------------------------------------------------
 
@@ -216,55 +217,36 @@ class Peer:
         """A conversation with a donor."""
         return Reader(self.replica) if self.reading.only else Newcomer(self.replica, self._met)
 
-    def _met(self, floor_ms: int, outdated: bool) -> None:
-        """A donor told its floor: what may undo deletes that it has forgotten is set aside."""
-        if self.replica.in_touch:
-            return  # a repair
-        writes = self.outbox.take(None if outdated and self._was_in_touch else floor_ms)
-        if writes:
-            if self._absence is None:
-                self._absence = Absence(self.replica)
-            self.updated(self._absence.set_aside(writes))
+    def _met(self, floor_ms: int, outdated: bool) -> bool:
+        """A donor told its floor; True if nothing has to be set aside before the two compare."""
+        self.absence.met(floor_ms, outdated)
+        self.work()
+        return not self.is_busy
 
     def _become_ready(self, how: str) -> None:
-        self.replica.in_touch = self._was_in_touch = True
+        self.replica.in_touch = True
         if not self.outbox.is_online:
             self.outbox.go_online()
-        self._returned_ms = None
-        if how == BY_PEER or not self.peers:
-            self._returned_ms = self.replica.clock.latest_ms()
-        self._settle()
-        self._end_absence(how)
-        if self._open:  # no handler has left the map meanwhile
-            self.send_writes()
-            self._port.became_ready(how)
+        self.absence.over(how, alone=not self.peers)
+        self._how = how
+        self.work()
 
-    def _end_absence(self, how: str) -> None:
-        absence, self._absence = self._absence, None
-        if absence is None:
-            return
-        if how == ALONE:
-            self.updated(absence.restore(self.outbox))
-            return
-        end = absence.end(self.outbox)
-        self._port.restamped(end.offered)
-        self.updated(end.offered)
-        self._port.taken(end.taken)
-        self._port.superseded(end.superseded)
+    def work(self) -> None:
+        """Goes on with what takes several turns, and tells that this peer is ready if it waits for
+        that only.
+        """
+        self.is_busy = not (self.time.work() and self.absence.work())
+        self.send_writes()
+        if self.is_busy:
+            self._port.work_soon()
+        elif self._how is not None:
+            how, self._how = self._how, None
+            self._port.became_ready(how)
 
     def look_up(self) -> None:
         """Now and then, while ready: asks for the time, and settles what an absence left."""
         self.time.ask()
-        self._settle()
-
-    def _settle(self) -> None:
-        """Decides whether this replica knows of all deletes: it was not away for long, or whoever
-        knew better would by now have been away for as long.
-        """
-        replica, returned_ms = self.replica, self._returned_ms
-        since_ms = None if returned_ms is None else replica.clock.earliest_ms() - returned_ms
-        if not self._was_away_long() or (since_ms or 0) > replica.retention_ms:
-            replica.known_ms = self._returned_ms = None
+        self.absence.settle()
 
     def sync_failed(self, donor: str) -> None:
         """The donor died, stalled or broke the protocol: asks the relay for another."""

@@ -44,5 +44,8 @@ class Port(Protocol):
     def heard_digest(self, peer: str, digest: tuple[int, int]) -> None:
         """Another peer told the digest of its replica."""
 
+    def work_soon(self) -> None:
+        """Call :meth:`distmap.peer.Peer.work` in a turn of its own, if that is not due already."""
+
     def superseded(self, writes: list[tuple[str, Entry]]) -> None:
         """These own writes of long ago were not offered again."""

@@ -6,11 +6,13 @@ anybody, so it goes. Own writes from before it knew are taken back. Without I/O.
 
 from __future__ import annotations
 
+from sys import maxsize
+
 from distmap import sync_wire as wire
 from distmap.access import READ, WRITE
 from distmap.entries import Entry, entry_hash
 from distmap.lww import Replica, Update
-from distmap.outbox import Outbox
+from distmap.outbox import Outbox, Waiting
 from distmap.ranges import position_of
 from distmap.sync import Newcomer
 
@@ -55,7 +57,14 @@ class Reading:
         originals, self._originals = self._originals, {}
         if self._known:
             return [], []
-        writes = [(key, entry) for key, entry, _ in self._outbox.take()]
+        writes: list[tuple[str, Entry]] = []
+
+        def keep(write: Waiting) -> bool:
+            writes.append((write.key, write.entry))
+            return False
+
+        self._outbox.begin_sweep(sent=True)
+        self._outbox.sweep(maxsize, keep)
         updates = [
             self._take_back(key, entry, originals.get(key))
             for key, entry in writes
@@ -82,9 +91,10 @@ class Reader(Newcomer):
         self._replica.floor_ms = 0
         self._replica.forgot_ms = -1
 
-    def _receive_hello(self, hello: wire.Hello) -> None:
-        super()._receive_hello(hello)
+    def _receive_hello(self, hello: wire.Hello) -> list[bytes]:
+        messages = super()._receive_hello(hello)
         self._trust()
+        return messages
 
     def _judge(
         self, prefix: str, mine: tuple[int, int], theirs: tuple[int, int], most: int

@@ -6,17 +6,19 @@ import os
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Site
 
+from distmap.admission import Admission
+from distmap.metrics import Metrics
 from distmap.proxies import is_loopback
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
+from distmap.relay_site import RelaySite
 from distmap.relay_socket import ServerFactory, ServerSocket
-from distmap.site import RelayResource
+from distmap.site import RelayResource, host_of
 
 __all__ = ["CannotListen", "RelayOptions", "RelayService"]
 
@@ -60,9 +62,14 @@ class RelayService(Service):
             reactor, lambda text: factory.prepareMessage(text, False, True).payloadHybi, options
         )
         self.resource = RelayResource(factory, self.server, options.page)
+        self.resource.putChild(b"metrics", Metrics(self.server, options.metrics))
         self.port: IListeningPort | None = None
         self._listening: Deferred[None] | None = None
         self._endpoint = endpoint
+        self._site: RelaySite | None = None
+        self._reactor = reactor
+        self._factory = factory
+        self._options = options
 
     def privilegedStartService(self) -> None:
         """Listens; a port below 1024 can still be bound now.
@@ -82,8 +89,9 @@ class RelayService(Service):
         self._listen()
 
     def stopService(self) -> Deferred[Any]:
-        """Stops listening and tells the peers (close code 1012); fires when all are gone, or the
-        grace is over and they were dropped.
+        """Stops listening, gives each peer what waits for it, and tells it when to come back (close
+        code 1012). Fires when all connections are gone, those of browsers too, or the grace is over
+        and they were dropped. Called again meanwhile, it drops them at once.
         """
         super().stopService()  # type: ignore[no-untyped-call]
         port, self.port = self.port, None
@@ -91,15 +99,20 @@ class RelayService(Service):
         stopped = maybeDeferred(port.stopListening) if port is not None else None
         if listening is not None:
             listening.cancel()
-        return self.server.stop().addCallback(lambda _: stopped)
+        grace_seconds = self._options.grace_seconds
+        # The goodbye itself may have to wait behind what a slow peer has not yet taken.
+        self._factory.set_close_seconds(max(grace_seconds, self._options.websocket.close_seconds))
+        going = [self.server.stop()]
+        if self._site is not None:
+            going.append(self._site.stop(grace_seconds))
+        return gatherResults(going).addCallback(lambda _: stopped)
 
     def _listen(self) -> None:
         self.server.start()
+        self._factory.set_close_seconds(self._options.websocket.close_seconds)
         if self._endpoint is None or self._listening is not None:
             return
-        site = Site(self.resource, timeout=60)
-        site.noisy = False
-        site.displayTracebacks = False
+        self._site = site = self._make_site()
         failures: list[Failure] = []
 
         def failed(failure: Failure) -> None:
@@ -111,6 +124,18 @@ class RelayService(Service):
         if failures:
             self._listening = None
             raise CannotListen(f"distmap: {failures[0].getErrorMessage()}")
+
+    def _make_site(self) -> RelaySite:
+        options = self._options
+        return RelaySite(
+            self._reactor,
+            self.resource,
+            # As many again may be about to become WebSockets, or get the page.
+            Admission(options.connections, options.connections_per_address),
+            options.websocket.handshake_seconds,
+            options.header_bytes,
+            lambda event, cause: self.server.counts.observe(event, {"code": cause}),
+        )
 
     def _listens(self, port: IListeningPort) -> None:
         self.port = port
@@ -132,7 +157,7 @@ class RelayService(Service):
         )
 
     def _accept(self, socket: ServerSocket, address: IAddress) -> RelayConnection:
-        return self.server.accept(socket, _name(address), getattr(address, "host", None) or "")
+        return self.server.accept(socket, _name(address), host_of(address))
 
 
 def _name(address: Any) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from distmap.errors import ConnectionProblem
+from distmap.counts import CLOSE_CAUSES, Traffic
+from distmap.errors import ConnectionProblem, LimitExceeded
 from distmap.frames import MESSAGE_BYTES
-from distmap.proxies import TrustedProxies
-from distmap.router import Link, Relay
+from distmap.relay_intake import Intake
+from distmap.relay_port import Owner, Socket
+from distmap.router import Link
 from distmap.writing import write_now
 
 PROTOCOL_ERROR: Final = 1002
@@ -25,52 +27,6 @@ _ENDS_PERHAPS: Final = (b'","end"', b'","close"', b'","error"')  # much faster t
 
 _NO_QUEUE: Final[deque[bytes]] = deque(maxlen=0)
 """For all that queue nothing: an empty deque of its own would be 760 bytes for each connection."""
-
-
-class Socket(Protocol):
-    """What a connection needs of its socket."""
-
-    transport: Any
-    """Has write(), registerProducer() and unregisterProducer()."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Begins the closing handshake."""
-
-    def abort(self) -> None:
-        """Drops the connection."""
-
-
-class Options(Protocol):
-    """How long the queue of a connection may get."""
-
-    @property
-    def queue_bytes(self) -> int:
-        """What may queue."""
-
-    @property
-    def stall_seconds(self) -> float:
-        """How long the queue may stand still."""
-
-
-class Owner(Protocol):
-    """What a connection needs of its relay."""
-
-    reactor: IReactorTime
-    core: Relay
-    proxies: TrustedProxies
-
-    @property
-    def options(self) -> Options:
-        """The bounds."""
-
-    def schedule(self) -> None:
-        """Something waits for the end of the turn."""
-
-    def connection_opened(self, connection: RelayConnection) -> None:
-        """The opening handshake is done."""
-
-    def connection_closed(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
-        """The socket is closed."""
 
 
 @implementer(IPushProducer)
@@ -86,56 +42,95 @@ class RelayConnection:
         owner: the relay.
         socket: the WebSocket.
         name: the peer's address.
+        host: that without the port; None if it has none.
 
     Attributes:
+        number: of those of its relay that were opened, the first is 1.
         paused: the socket's buffer is full.
+        cause: why the relay ended it; empty if it did not.
+        code: of the close frame that the relay sent.
+        lines: how many were logged of what it did wrong.
+        maps: how many it has opened.
+        opened_at: since when it is open, in seconds.
+        traffic: what it sent and got.
     """
 
     __slots__ = (
+        "_goodbye",
+        "_intake",
         "_owner",
         "_queue",
         "_queued_bytes",
         "_stall",
         "_transport",
         "_was_cut",
-        "address",
+        "cause",
+        "code",
+        "host",
+        "lines",
         "link",
+        "maps",
         "name",
+        "number",
+        "opened_at",
         "origin",
         "paused",
         "socket",
+        "traffic",
     )
     _log = Logger()
 
-    def __init__(self, owner: Owner, socket: Socket, name: str, address: str = "") -> None:
-        self.name = name
-        self.address = address
+    def __init__(self, owner: Owner, socket: Socket, name: str, host: str | None = None) -> None:
+        self.name, self.number = name, 0
+        self.host = host
         self.origin: str | None = None
         self.socket = socket
         self.link: Link | None = None
         self.paused = False
+        self.cause = ""
+        self.code: int | None = None
+        self.lines = self.maps = 0
+        self.opened_at = owner.reactor.seconds()
+        self.traffic = Traffic()
         self._owner = owner
+        self._intake: Intake | None = None
         self._transport: Any = None  # while frames may be sent
         self._queue: deque[bytes] = _NO_QUEUE
         self._queued_bytes = 0
         self._stall: IDelayedCall | None = None
         # Its streams were ended, and it has not taken the word of it.
         self._was_cut = False
+        # What the close frame says, once all that waits has left.
+        self._goodbye: tuple[int, str] | None = None
 
-    def close(self, code: int, reason: str) -> None:
-        """Begins the closing handshake; from now on the peer is nobody's."""
+    def drain(self, code: int, reason: str) -> None:
+        """Begins the closing handshake when the peer has taken what waits for it. What it sends
+        from now on is not taken, and so not acknowledged: it will offer that again.
+        """
+        self._goodbye = code, reason
+        self._leave_if_drained()
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits for the peer, and has not reached the socket's buffer."""
+        return self._queued_bytes
+
+    def close(self, code: int, reason: str, cause: str = "") -> None:
+        """Begins the closing handshake; from now on the peer is nobody's.
+
+        Args:
+            code: of the close frame.
+            reason: its text, for people.
+            cause: a short name, for the counts and the log; that of the code if empty.
+        """
+        self._evict(cause or CLOSE_CAUSES.get(code, f"code-{code}"), code)
         self.socket.close(code, reason)
         self.socket_closing()
 
     # -- the socket -------------------------------------------------------------------------------
 
-    def socket_asked(self, headers: Mapping[str, str]) -> None:
-        """The opening handshake: a proxy may tell for whom it speaks."""
-        self.origin = headers.get("origin")
-        address = self._owner.proxies.peer_address(self.address, headers.get("x-forwarded-for"))
-        if address != self.address:
-            self.name = f"{address} through {self.name}"
-            self.address = address
+    def socket_asked(self, headers: Any) -> None:
+        self._owner.connection_asked(self, headers)
 
     def socket_opened(self) -> None:
         transport: Any = self.socket.transport
@@ -145,24 +140,52 @@ class RelayConnection:
         transport.registerProducer(self, True)
         self.link = self._owner.core.connect(self.name)
         self.link.owner = self
+        self.opened_at = self._owner.reactor.seconds()
+        self._intake = Intake(
+            self._owner.reactor,
+            self._owner.options.rates,
+            transport,
+            partial(self._owner.observe_connection, "paused", self),
+        )
         self._owner.connection_opened(self)
 
+    def socket_read(self, size_bytes: int, slow_frames: int) -> None:
+        """So much was read, and all that came whole in it was received; see :class:`Intake`."""
+        traffic, intake, link = self.traffic, self._intake, self.link
+        traffic.bytes_in += size_bytes
+        if link is not None and intake is not None:
+            traffic.frames_in = link.mux.frames_in
+            intake.read(size_bytes, traffic.frames_in, link.mux.openings, slow_frames)
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is read from it for a while."""
+        return self._intake is not None and self._intake.rests
+
+    def socket_ends(self, code: int) -> None:
+        """This side begins the closing handshake, perhaps because of what the peer did."""
+        self._evict(CLOSE_CAUSES.get(code, f"code-{code}"), code)
+
     def socket_received(self, message: bytes) -> None:
-        if self.link is None:
+        if self.link is None or self._goodbye is not None:
             return
-        failure = self._owner.core.receive(self.link, message)
         self._owner.schedule()
+        failure = self._owner.core.receive(self.link, message)
         if failure is not None:
-            self.close(PROTOCOL_ERROR, str(failure))
+            cause = "frame-bytes" if isinstance(failure, LimitExceeded) else "protocol"
+            self.close(PROTOCOL_ERROR, str(failure), cause)
 
     def socket_closing(self) -> None:
         """Either side began the closing handshake: no frame may be sent any more."""
         self._transport = None
+        if self._intake is not None:
+            self._intake.go_on()  # what the peer says to the close has to be heard
         self._stop_stall()
         self._queue.clear()
         self._queued_bytes = 0
         link, self.link = self.link, None
         if link is not None:
+            self.traffic.frames_in = link.mux.frames_in
             self._owner.core.disconnect(link)
             self._owner.schedule()
 
@@ -181,6 +204,7 @@ class RelayConnection:
         for frame in frames:
             if self._transport is None:
                 return
+            self.traffic.bytes_out += len(frame)
             if self.paused or self._queue:
                 self._enqueue(frame)
             else:
@@ -192,23 +216,31 @@ class RelayConnection:
         self._queue.append(frame)
         self._queued_bytes += len(frame)
         if self._queued_bytes > self._owner.options.queue_bytes:
-            self._cut()
+            self._cut("queue")
         else:
             self._start_stall()
 
-    def _cut(self) -> None:
+    def _evict(self, cause: str, code: int | None = None) -> None:
+        """The relay ends this connection; told once."""
+        if not self.cause:
+            self.cause, self.code = cause, code
+            self._owner.observe_connection("evicted", self, cause)
+
+    def _cut(self, cause: str) -> None:
         self._stop_stall()
         link = self.link
         if link is None:
             return
         if self._was_cut or not link.mux.streams or any(map(_ends_stream, self._queue)):
             self._log.info("{name} slow: dropped", name=self.name)
+            self._evict("drop")
             self.socket_closing()
             self.socket.abort()
             return
         self._was_cut = True
         self._queue.clear()
         self._queued_bytes = 0
+        self._owner.observe_connection("evicted", self, cause)
         self._owner.core.cut(link)
         self._owner.schedule()
 
@@ -220,7 +252,7 @@ class RelayConnection:
 
     def _stalled(self) -> None:
         self._stall = None
-        self._cut()
+        self._cut("stall")
 
     def _stop_stall(self) -> None:
         if self._stall is not None:
@@ -248,9 +280,14 @@ class RelayConnection:
             self._was_cut = False
         if not self.paused:
             self._congest(False)
+            self._leave_if_drained()
 
     def stopProducing(self) -> None:
         """The socket is going away; socket_closed() follows."""
+
+    def _leave_if_drained(self) -> None:
+        if self._goodbye is not None and not (self.paused or self._queue):
+            self.close(*self._goodbye)
 
     def _congest(self, congested: bool) -> None:
         if self.link is not None and self.link.congested != congested:

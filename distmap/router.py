@@ -30,8 +30,8 @@ SLOW: Final = ("too slow: the relay's queue for this connection was full", "slow
 READ_ONLY: Final = "read-only"
 
 Observer: TypeAlias = Callable[[str, "Link", dict[str, Any]], None]
-"""Is told what happens, for the log: a name (``opened``, ``closed``, ``refused``, ``unknown``,
-``failed``, ``slow``), the link, and details."""
+"""Is told what happens, for the log and the counts: a name (``opened``, ``closed``, ``refused``,
+``faulted``, ``unknown``, ``failed``, ``slow``), the link, and details."""
 
 
 class Link:
@@ -147,6 +147,8 @@ class Relay:
                 if kind is Kind.FAILED:
                     link.failure = detail
                     self._observe("failed", link, {"error": detail})
+                elif kind is Kind.REFUSED:
+                    self._observe("refused", link, {"id": detail[0], "code": detail[2]})
                 else:
                     self._observe("unknown", link, {"id": detail[0], "event": detail[1]})
                 continue
@@ -158,7 +160,7 @@ class Relay:
         member = link.members.get(stream)
         if kind is Kind.DATA and len(detail) > self._payload_bytes:
             text = f"a payload is {self._payload_bytes} bytes at most"
-            self._fail(link, stream, text, "limit")
+            self._fault(link, stream, text, "limit")
         elif kind is Kind.OBJECTS:
             self.hub.receive_objects(link.members[stream], *detail)
         elif kind is Kind.DATA and member is not None:
@@ -176,7 +178,7 @@ class Relay:
         try:
             self.hub.receive(member, payload)
         except RemoteProtocolError as error:
-            self._fail(link, stream, str(error), error.code)
+            self._fault(link, stream, str(error), error.code)
 
     def _wrote(self, member: Member[Link]) -> None:
         """A member that may only read has written; is told once for each."""
@@ -187,7 +189,7 @@ class Relay:
 
     def _open(self, link: Link, stream: MuxStream) -> None:
         try:
-            self.entrance.opened(link, stream, parse_route(stream.meta))
+            self.entrance.opened(link, stream, parse_route(stream.meta, self._limits.route_bytes))
         except StreamError as error:
             self.keep_out(link, stream, str(error), error.code)
 
@@ -222,6 +224,8 @@ class Relay:
             )
 
     def _join(self, link: Link, stream: MuxStream, uri: str, reader: bool) -> None:
+        if len(link.members) >= self._limits.maps:
+            raise StreamError(f"more than {self._limits.maps} maps on one connection", "limit")
         plain = isinstance(stream.meta, str)
         if not plain:
             _check_version(stream.meta.get("version"))
@@ -241,13 +245,20 @@ class Relay:
         end = link.ends.pop(stream, None)
         if end is not None:
             self.switchboard.gone(end)
-        self._observe("closed", link, {"route": route_of(stream.meta)})
+        route = route_of(stream.meta)
+        if stream.fault is not None:
+            self._observe("faulted", link, {"route": route, "code": "protocol"})
+        self._observe("closed", link, {"route": route})
 
     # -- streams that are ended here --------------------------------------------------------------
 
     def keep_out(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
         """Ends a stream that may not be here: see :class:`distmap.entrance.House`."""
         self._observe("refused", link, {"route": route_of(stream.meta), "code": code})
+        self._fail(link, stream, message, code)
+
+    def _fault(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
+        self._observe("faulted", link, {"route": route_of(stream.meta), "code": code})
         self._fail(link, stream, message, code)
 
     def _fail(self, link: Link, stream: MuxStream, message: str, code: str) -> None:

@@ -6,8 +6,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from distmap.errors import StreamError
-
-MAX_URI_BYTES: Final = 1024
+from distmap.frames import DEFAULT_LIMITS
 
 CHANNEL: Final = "channel"
 LISTEN: Final = "listen"
@@ -48,8 +47,12 @@ def route_of(meta: Any) -> Any:
     return meta.get("route") if isinstance(meta, dict) else meta
 
 
-def parse_route(meta: Any) -> Route:
+def parse_route(meta: Any, most_bytes: int = DEFAULT_LIMITS.route_bytes) -> Route:
     """Reads a meta.
+
+    Args:
+        meta: of a stream.
+        most_bytes: how long a route may be.
 
     Raises:
         StreamError: it is no route that the relay knows.
@@ -57,8 +60,8 @@ def parse_route(meta: Any) -> Route:
     text = route_of(meta)
     if not isinstance(text, str):
         raise StreamError("a stream's meta is a route, or an object with one", "protocol")
-    if len(text.encode()) > MAX_URI_BYTES:
-        raise StreamError(f"a route is {MAX_URI_BYTES} bytes at most", "limit")
+    if len(text.encode()) > most_bytes:
+        raise StreamError(f"a route is {most_bytes} bytes at most", "limit")
     for kind, pattern in _ROUTES:
         if found := pattern.fullmatch(text):
             return Route(text, kind, *found.groups())

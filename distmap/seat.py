@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final, Protocol
 
 from msgspec import Raw
@@ -84,6 +85,7 @@ class Seat:
         self._release_call: IDelayedCall | None = None
         self._reopen_call: IDelayedCall | None = None
         self._send_call: IDelayedCall | None = None
+        self._work_call: IDelayedCall | None = None
         self._reopens = 0
         self._closed = False
 
@@ -117,11 +119,12 @@ class Seat:
         if self._closed:
             return
         self._closed = True
-        self.peer.send_writes()
-        for call in (self._release_call, self._reopen_call, self._send_call):
+        self.peer.send_writes(sys.maxsize)
+        calls = (self._release_call, self._reopen_call, self._send_call, self._work_call)
+        for call in calls:
             if call is not None and call.active():
                 call.cancel()
-        self._release_call = self._reopen_call = self._send_call = None
+        self._release_call = self._reopen_call = self._send_call = self._work_call = None
         self._connection.detach(self)
         self._end_talk()
         stream, session = self._stream, self._session
@@ -236,6 +239,14 @@ class Seat:
     def serve(self, client: str, *, reader: bool = False) -> None:
         if self._session is not None:
             self._syncs.serve(self._session, client, reader=reader)
+
+    def work_soon(self) -> None:
+        if self._work_call is None and not self._closed:
+            self._work_call = self._reactor.callLater(0, self._work)
+
+    def _work(self) -> None:
+        self._work_call = None
+        self.peer.work()
 
     def heard_digest(self, peer: str, digest: tuple[int, int]) -> None:
         self._watching.heard(peer, digest)

@@ -199,6 +199,9 @@ class Session:
             stream.owner = owner
 
     def _no_stream(self, kind: Kind, detail: Any) -> None:
+        if kind is Kind.REFUSED:
+            self._log.debug("a stream was refused: {why}", why=detail[1])
+            return
         if kind is Kind.UNKNOWN:
             self._log.debug("{event} for unknown stream {id}", id=detail[0], event=detail[1])
             return

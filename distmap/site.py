@@ -6,15 +6,23 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from autobahn.twisted.resource import WebSocketResource
+from twisted.internet.interfaces import IAddress
 from twisted.web.http import FORBIDDEN, NOT_FOUND
 from twisted.web.iweb import IRequest
 
+from distmap.admission import RETRY_SECONDS, Refusal
 from distmap.page import WEB, Folder, Leaf, Page, client_files, page_files, set_headers, with_slash
+from distmap.proxies import TrustedProxies
 from distmap.relay_socket import ServerFactory
 
 
 class Relayed(Protocol):
     """What is asked of the relay."""
+
+    proxies: TrustedProxies
+
+    def refusal(self, host: str | None) -> Refusal | None:
+        """Why a peer from an address may not connect."""
 
     @property
     def connections(self) -> Collection[object]:
@@ -48,24 +56,46 @@ class RelayResource(Folder):
         """The page, or the upgrade."""
         upgrade = request.getHeader(b"upgrade") or b""
         if upgrade.strip().lower() == b"websocket":
-            address = getattr(request.client, "host", None) or ""
-            origin, host = request.getHeader("origin"), request.getHeader("host")
-            problem = self._relay.handshake_problem(address, origin, host)
-            if problem is None:
-                return self._socket.render(request)
-            set_headers(request, b"text/plain; charset=utf-8")
-            request.setResponseCode(FORBIDDEN, b"Origin not allowed")
-            return f"{problem}; see --allow-origin\n".encode("ascii", "replace")
+            return self._upgrade(request)
         place = with_slash(request)
         if place is not None:
             request.redirect(place)
             return b""
         return self._page.render(request)
 
+    def _upgrade(self, request: Any) -> Any:
+        host, header = host_of(request.transport.getPeer()), request.getHeader
+        address = self._relay.proxies.peer_address(host or "", header("x-forwarded-for"))
+        refusal = self._relay.refusal(address or None)
+        if refusal is not None:
+            return refuse(request, refusal)
+        problem = self._relay.handshake_problem(host or "", header("origin"), header("host"))
+        if problem is None:
+            return self._socket.render(request)
+        set_headers(request, b"text/plain; charset=utf-8")
+        request.setHeader(b"Connection", b"close")
+        request.setResponseCode(FORBIDDEN, b"Origin not allowed")
+        return f"{problem}; see --allow-origin\n".encode("ascii", "replace")
+
     def render_HEAD(self, request: Any) -> bytes:
         """The page's headers."""
         self.render_GET(request)
         return b""
+
+
+def host_of(address: IAddress | None) -> str | None:
+    """The address of a peer without its port; None if it has none, as on a UNIX socket."""
+    host: str | None = getattr(address, "host", None)
+    return host
+
+
+def refuse(request: Any, refusal: Refusal) -> bytes:
+    """Answers an upgrade that is refused."""
+    set_headers(request, b"text/plain; charset=utf-8")
+    request.setHeader(b"Retry-After", b"%d" % RETRY_SECONDS)
+    request.setHeader(b"Connection", b"close")
+    request.setResponseCode(refusal.status)
+    return refusal.text.encode() + b"\n"
 
 
 class NoPage(Leaf):

@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from msgspec import Raw
 
 from distmap import frames
-from distmap.errors import LocalProtocolError
+from distmap.errors import LocalProtocolError, RemoteProtocolError
+from distmap.frames import Limits
 
 
 class State(Enum):
@@ -89,8 +92,47 @@ class Kind(Enum):
     RESUMED = "resumed"  # and to go on
     ERROR = "error"  # detail: (message, code)
     CLOSED = "closed"  # the stream is gone; comes once for each stream
+    REFUSED = "refused"  # a stream was not opened; detail: (id, message, code); no stream
     UNKNOWN = "unknown"  # a frame for no open stream; detail: (id, event); no stream
     FAILED = "failed"  # the connection must end; detail: RemoteProtocolError; no stream
+
+
+class Opening(NamedTuple):
+    """What opens a stream; the refusal, if it is refused, is the message and the code."""
+
+    meta: Any
+    state: State
+    half_open: bool
+    refusal: tuple[str, str] | None
+
+
+def read_new(payload: Raw, limits: Limits, is_full: bool, closing: bool) -> Opening:
+    """Reads what is to open a stream.
+
+    Args:
+        payload: of the frame.
+        limits: on the meta, and how many streams there may be.
+        is_full: whether so many are open.
+        closing: whether none is opened any more.
+    """
+    refusal = None
+    meta: Any = None
+    state, half_open = State.OPEN, False
+    if is_full:
+        refusal = (f"more than {limits.streams} streams", "limit")
+    elif closing:
+        refusal = ("the connection is closing", "closing")
+    else:
+        try:
+            meta, options = frames.decode_new(payload, limits.meta_bytes)
+        except RemoteProtocolError as error:
+            refusal = (str(error), error.code)
+        else:
+            state = first_state(options.writable, options.readable)
+            half_open = options.allow_half_open
+            if state is State.CLOSED:
+                refusal = ("a stream that nobody can send on", "protocol")
+    return Opening(meta, state, half_open, refusal)
 
 
 _MADE_ID = re.compile(r"\.[0-9]+\Z")
@@ -144,7 +186,7 @@ class MuxStream:
         half_open: whether one side's end leaves the other side sending.
         send_paused: the other side asked this one to stop sending.
         owner: for the adapter that holds the stream.
-        fault: for the adapter: the error that came before the close.
+        fault: the error that came before the close: what this side found wrong; or for the adapter.
     """
 
     __slots__ = ("data_prefix", "fault", "half_open", "id", "meta", "owner", "send_paused", "state")

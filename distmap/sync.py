@@ -58,21 +58,22 @@ class Newcomer:
     Args:
         replica: what it takes into and gives from.
         met: is called with the donor's floor, and whether it has forgotten deletes that the replica
-            may not know of, before anything is compared.
+            may not know of, before anything is compared; tells whether that may begin.
 
     Attributes:
         blank: it began with nothing, so it compares nothing: the sums of what comes are made later.
         done: the conversation is at its end.
+        waits: it has met the donor, and compares once :meth:`go_on` is called.
         repaired: how many entries one side lacked, but for those that may have been on their way.
     """
 
     def __init__(
         self,
         replica: Replica,
-        met: Callable[[int, bool], None] = lambda floor_ms, outdated: None,
+        met: Callable[[int, bool], bool] = lambda floor_ms, outdated: True,
     ) -> None:
         self.blank = not replica.entries
-        self.done = False
+        self.done = self.waits = False
         self.repaired = 0
         self._replica = replica
         self._fresh_ms = replica.clock.now_ms() - FRESH_MS
@@ -108,7 +109,7 @@ class Newcomer:
         answer = wire.decode_answer(text)
         updates: list[Update] = []
         if isinstance(answer, wire.Hello):
-            self._receive_hello(answer)
+            return self._receive_hello(answer), []
         elif isinstance(answer, wire.Done):
             return [], self._receive_done(answer)
         else:
@@ -118,19 +119,26 @@ class Newcomer:
             updates = handler(answer)
         return self._ask(), updates
 
-    def _receive_hello(self, hello: wire.Hello) -> None:
+    def _receive_hello(self, hello: wire.Hello) -> list[bytes]:
         wire.check_version(hello.version)
         if self._hello is not None:
             raise RemoteProtocolError("a second hello")
         self._hello = hello
         replica = self._replica
         outdated = replica.known_ms is not None and hello.floor_ms > replica.known_ms
-        self._met(hello.floor_ms, outdated)
+        self.waits = not self._met(hello.floor_ms, outdated)
         if not outdated:
             replica.adopt_floor(hello.floor_ms)
         self._budget = 2 * hello.count + SLACK
+        return [] if self.waits else self.go_on()
+
+    def go_on(self) -> list[bytes]:
+        """Begins to compare; returns what to send."""
+        assert self._hello is not None
+        self.waits = False
         mine = (0, 0) if self.blank else self._replica.digest()
-        self._judge("", mine, (hello.count, hello.sum), SPLIT_ABOVE)
+        self._judge("", mine, (self._hello.count, self._hello.sum), SPLIT_ABOVE)
+        return self._ask()
 
     def _receive_done(self, done: wire.Done) -> list[Update]:
         if not self._finishing or self._hello is None:

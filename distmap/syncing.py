@@ -38,6 +38,10 @@ class Party(Protocol):
     def call_later(self, seconds: float, call: Callable[[], Any]) -> IDelayedCall:
         """A timer."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something takes several turns that has to be over before anything is compared."""
+
     def new_conversation(self) -> Newcomer:
         """This peer's part as a newcomer."""
 
@@ -71,7 +75,7 @@ class _Conversation:
         self._session = session
         self._inbox: deque[Raw] = deque()
         self._turn: IDelayedCall | None = None
-        self._joined = False
+        self._joined = self._begun = False
         self._stopped = False
         self._began_seconds = party.seconds()
         # What came, and what counts of that which was sent: over a slow line one way may be all.
@@ -122,9 +126,14 @@ class _Conversation:
     def _take_turn(self) -> None:
         """Handles one message, once the tree of sums is up to date; the rest in later turns."""
         self._turn = None
-        if self._needs_sums() and not self._party.replica.fold(FOLD_KEYS):
-            self._turn = self._party.call_later(0, self._take_turn)
+        if self._begun and not (self._inbox or self._waits()):
             return
+        party = self._party
+        if party.is_busy or (self._needs_sums() and not party.replica.fold(FOLD_KEYS)):
+            self._stall.reset(STALL_SECONDS)  # it is not the other side that takes long
+            self._turn = party.call_later(0, self._take_turn)
+            return
+        self._begun = True
         try:
             self._step()
         except (RemoteError, LocalProtocolError) as error:
@@ -134,7 +143,7 @@ class _Conversation:
             if stream is not None:
                 self._session.error(stream, str(error), error.code)
             return
-        if self._inbox and not self._stopped:
+        if not self._stopped:  # also if nothing waits: more may come in this turn
             self._turn = self._party.call_later(0, self._take_turn)
 
     def _send(self, messages: list[bytes]) -> None:
@@ -158,6 +167,10 @@ class _Conversation:
     def _needs_sums(self) -> bool:
         """Whether the next step compares."""
         return True
+
+    def _waits(self) -> bool:
+        """Whether there is something to do that no message brings."""
+        return False
 
     def _step(self) -> None:
         raise NotImplementedError
@@ -189,13 +202,18 @@ class Syncing(_Conversation):
         if not self._started:
             self._started = True
             self._send(self._newcomer.start())
-        if self._inbox:
+        if self._newcomer.waits:
+            self._send(self._newcomer.go_on())
+        elif self._inbox:
             messages, updates = self._newcomer.receive(self._inbox.popleft())
             self._party.merged(updates)
             self._send(messages)
         if self._newcomer.done:
             self.stop()
             self._party.sync_done(self)
+
+    def _waits(self) -> bool:
+        return self._newcomer.waits
 
     def _counts(self, message: bytes) -> bool:
         """What it asks can be long, and the answers still make no headway."""

@@ -85,6 +85,10 @@ class Syncs:
     def call_later(self, seconds: float, call: Callable[[], Any]) -> IDelayedCall:
         return self._reactor.callLater(seconds, call)
 
+    @property
+    def is_busy(self) -> bool:
+        return self.peer.is_busy
+
     def new_conversation(self) -> Newcomer:
         return self.peer.begin()
 

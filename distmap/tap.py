@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from twisted.application.service import IService
@@ -13,16 +16,47 @@ from twisted.python import usage
 from distmap.auth import make_authorizer
 from distmap.origins import check_origin
 from distmap.proxies import TrustedProxies, is_loopback
-from distmap.relay import RelayOptions, RelayService
+from distmap.relay import RelayOptions
+from distmap.relay_log import json_observer
+from distmap.relay_process import RelayProcessService
+from distmap.settings import SETTING_NAMES, parameters, usage_text, with_settings
+from distmap.websocket_options import WebSocketOptions
 
 BACKLOG = 4096
 """A crowd that reconnects would meet SYN retries with Twisted's default of 50."""
 
 
+def seconds(text: str) -> float:
+    """A number of seconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number = float(text)
+    if not (isfinite(number) and number >= 0):
+        raise ValueError(f"{text} is no number of seconds")
+    return number
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """What takes one of some words.
+
+    Raises:
+        ValueError: it is another.
+    """
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"{text} is none of {', '.join(words)}")
+        return text
+
+    return read
+
+
 class Options(usage.Options):
     """The command line of the relay."""
 
-    synopsis = "[--port PORT] [--auth HOW | --open] [--log] [--no-page]"
+    synopsis = "[--port PORT] [--auth HOW | --open] [--grace SECONDS] [--log] [--no-page]"
     longdesc = "A relay that connects the peers of distributed maps. It keeps no state."
     optParameters: list[list[Any]] = [
         [
@@ -39,11 +73,34 @@ class Options(usage.Options):
             "who may come in: tickets:KEYFILE[:audience=NAME], file:PATH or another checker of"
             " Twisted Cred, or the name of a plugin",
         ],
+        [
+            "grace",
+            None,
+            RelayOptions().grace_seconds,
+            "how many seconds a stop waits for the peers to take what is theirs, and to go",
+            seconds,
+        ],
+        [
+            "metrics",
+            None,
+            RelayOptions().metrics,
+            "who gets /metrics: loopback (this machine), all or off",
+            one_of("loopback", "all", "off"),
+        ],
+        [
+            "log-format",
+            None,
+            "text",
+            "of the log on standard output: text, or json for one object a line",
+            one_of("text", "json"),
+        ],
+        *parameters(),
     ]
     optFlags: list[list[str | None]] = [
         ["open", None, "let everybody in who can reach the port"],
         ["log", "l", "log each stream that is opened and closed"],
         ["no-page", None, "do not serve the live page"],
+        ["compression", None, "let peers compress what they send"],
     ]
 
     def __init__(self) -> None:
@@ -68,6 +125,16 @@ class Options(usage.Options):
     def opt_reader(self, name: str) -> None:
         """A user who may only read, where --auth checks passwords. May be given more than once."""
         self.readers.append(name)
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The help, with the limits in groups at the end."""
+        width = width or int(os.environ.get("COLUMNS", "80"))
+        every = self.longOpt
+        self.longOpt = [name for name in every if name.rstrip("=") not in SETTING_NAMES]
+        try:
+            return super().getUsage(width) + usage_text(width)
+        finally:
+            self.longOpt = every
 
     def postOptions(self) -> None:
         """Makes the endpoint and the authorizer.
@@ -146,5 +213,12 @@ def makeService(options: Options) -> IService:
         trusted_proxies=options.proxies,
         log_streams=bool(options["log"]),
         page=not options["no-page"],
+        grace_seconds=options["grace"],
+        metrics=options["metrics"],
+        websocket=WebSocketOptions(compression=bool(options["compression"])),
     )
-    return RelayService(reactor, options["endpoint"], relay_options)
+    relay_options = with_settings(relay_options, options)
+    service = RelayProcessService(reactor, options["endpoint"], relay_options)
+    if options["log-format"] == "json":
+        service.log_observer = json_observer(sys.stdout)
+    return service

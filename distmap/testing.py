@@ -32,6 +32,7 @@ from distmap.map import DistributedMap
 from distmap.options import DEFAULT_URI
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
+from distmap.restart import retry_seconds
 
 ABNORMAL_CLOSURE = 1006
 START_SECONDS = 1_700_000_000.0
@@ -77,7 +78,9 @@ class Wire:
 
     def close(self, code: int, reason: str) -> None:
         """Either side begins to close."""
-        self._later(self.drop, ConnectionLost(f"the connection was closed with {code}: {reason}"))
+        lost = ConnectionLost(f"the connection was closed with {code}: {reason}")
+        lost.retry_seconds = retry_seconds(code, reason)
+        self._later(self.drop, lost)
 
     def drop(self, problem: ConnectionProblem | None = None) -> None:
         """The connection is gone at once, for both sides; what was under way is lost."""

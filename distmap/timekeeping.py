@@ -1,4 +1,4 @@
-"""One peer's idea of the relay's time, and what is done about what a wrong clock has stamped."""
+"""One peer's idea of the relay's time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from distmap.clock import Restamper
-from distmap.lww import Replica, Update
+from distmap.correction import Correction
+from distmap.lww import Replica
 from distmap.offset import OffsetEstimator
 from distmap.outbox import Outbox
 from distmap.port import Port
@@ -30,6 +30,7 @@ class Timekeeper:
 
     Attributes:
         online: whether the relay can be asked.
+        correction: puts right what the clock has stamped wrong.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Timekeeper:
     ) -> None:
         self.online = False
         self._replica = replica
-        self._outbox = outbox
+        self.correction = Correction(replica, outbox, port, {replica.clock.writer})
         self._port = port
         self._now_ms = now_ms
         self._opened_ms = 0.0
@@ -73,41 +74,21 @@ class Timekeeper:
             self._asked = True
             self._port.send(_encode(["time", self._now_ms()]))
 
-    # -- putting right ----------------------------------------------------------------------------
-
     def _learn(self, asked_ms: float, time_ms: float) -> None:
         clock = self._replica.clock
         clock.heard_ms = time_ms
         offset_ms = self._offset.add(asked_ms, self._now_ms(), time_ms)
         if offset_ms is None or not clock.correct(offset_ms):
             return
-        # It was far ahead. What nobody has seen is stamped anew; what was sent, others hold back
-        # until its time: so does this peer, and writes it once more with a good stamp.
-        self._replica.observe_again()
-        own = [key for key in self._outbox.unsent if self._is_own(key)]
-        updates = self._replica.restamp(own)
-        self._outbox.replace([(each.key, each.entry) for each in updates])
-        self._port.restamped(updates)
-        self._hold_again()
+        # It was far ahead.
+        self.correction.begin()
+        self.work()
 
-    def _is_own(self, key: str) -> bool:
-        # Another peer, whose clock is as wrong, may have overwritten it.
-        entry = self._replica.entries.get(key)
-        return entry is not None and entry.stamp.writer == self._replica.clock.writer
-
-    def _hold_again(self) -> None:
-        # By stamp: in the order they were written, those of a batch together.
-        ahead = sorted(self._replica.hold_again(), key=lambda item: item[1].stamp)
-        gone = []
-        stamps = Restamper(self._replica.clock)
-        for key, entry in ahead:
-            if entry.stamp.writer == self._replica.clock.writer:
-                update = self._replica.rewrite(key, entry.value, stamps.anew(entry.stamp))
-                self._outbox.add(key, update.entry)
-                self._port.restamped([update])
-            else:
-                gone.append(Update(key, entry.replace(value=None), entry))
-        if gone:
-            self._port.updated(gone)
-        if ahead and self.online:
-            self._port.send(_encode(["sync", None]))
+    def work(self) -> bool:
+        """Goes on with what a wrong clock has left to do; True if nothing is."""
+        correction = self.correction
+        if correction.work() and correction.to_fetch:
+            correction.to_fetch = False
+            if self.online:
+                self._port.send(_encode(["sync", None]))
+        return not correction.is_on

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from autobahn.twisted.websocket import (
@@ -28,60 +27,14 @@ from distmap.errors import (
     PingTimeout,
     UpgradeRefused,
 )
+from distmap.restart import retry_seconds
 from distmap.texts import SENT_BYTES, cut_unmasked, make_masked
+from distmap.websocket_options import Timer, WebSocketOptions
 from distmap.writing import write_now
 
 UNSUPPORTED_DATA = 1003
 HTTP_HEADER_BYTES = 16 * 1024
 """A server that says more before the WebSocket is open is none of ours."""
-
-
-class _Timer:
-    """Autobahn's timers, on the reactor it was given and at the time it asks for: its own run on
-    the reactor of the process, and up to a second early.
-    """
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        self._reactor = reactor
-
-    def call_later(
-        self, seconds: float, call: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> IDelayedCall:
-        return self._reactor.callLater(seconds, call, *args, **kwargs)
-
-
-@dataclass(frozen=True, slots=True)
-class WebSocketOptions:
-    """What either side of a WebSocket takes and how long it waits.
-
-    Attributes:
-        message_bytes: the largest message, and the largest frame.
-        handshake_seconds: for the opening handshake.
-        close_seconds: for the closing handshake.
-        ping_seconds: between a sign of life and the next ping.
-        pong_seconds: for the answer to a ping.
-    """
-
-    message_bytes: int = 4 * 1024 * 1024
-    handshake_seconds: float = 10
-    close_seconds: float = 2
-    ping_seconds: float = 15
-    pong_seconds: float = 10
-
-    def apply(self, factory: Any, reactor: IReactorTime) -> None:
-        """Sets a factory of Autobahn up; its timers run on the given reactor."""
-        factory._batched_timer = _Timer(reactor)
-        factory.setProtocolOptions(
-            maxFramePayloadSize=self.message_bytes,
-            maxMessagePayloadSize=self.message_bytes,
-            openHandshakeTimeout=self.handshake_seconds,
-            closeHandshakeTimeout=self.close_seconds,
-            autoPingInterval=self.ping_seconds,
-            autoPingTimeout=self.pong_seconds,
-            autoPingRestartOnAnyTraffic=True,
-            tcpNoDelay=True,
-            failByDrop=False,
-        )
 
 
 class Handler(Protocol):
@@ -111,6 +64,7 @@ class BaseSocket:
     _refusal: str | None = None
     _was_open = False
     _lost: BaseException | None = None
+    _messages = 0  # that came whole
 
     def onOpen(self) -> None:
         self._was_open = True
@@ -128,6 +82,7 @@ class BaseSocket:
             text, end = self._cut_texts(socket.data, socket.maxMessagePayloadSize)
             if end:
                 socket.data = socket.data[end:]
+                self._messages += 1
                 if socket.autoPingTimeoutCall:  # as after any frame of data
                     socket._cancelAutoPingTimeoutCall()
                 self._tell(self.handler.socket_received, text)
@@ -135,6 +90,7 @@ class BaseSocket:
         return bool(super().processData())  # type: ignore[misc]
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self._messages += 1
         if isBinary:
             self.close(UNSUPPORTED_DATA, "frames are text")
         else:
@@ -155,14 +111,14 @@ class BaseSocket:
         self._silent = True
         super().onAutoPingTimeout()  # type: ignore[misc]
 
-    def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
+    def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
         was_open = self.state == WebSocketClientProtocol.STATE_OPEN  # type: ignore[attr-defined]
         super().sendCloseFrame(*args, **kwargs)  # type: ignore[misc]
         if was_open:
             # Autobahn would wait for ever for one that says goodbye and does not read, or does
             # not go.
             seconds: float = self.closeHandshakeTimeout  # type: ignore[attr-defined]
-            timer: _Timer = self.factory._batched_timer  # type: ignore[attr-defined]
+            timer: Timer = self.factory._batched_timer  # type: ignore[attr-defined]
             self._drop = timer.call_later(seconds, self.abort)
             self._tell(self.handler.socket_closing)
 
@@ -202,7 +158,10 @@ class BaseSocket:
             return PingTimeout("the other side did not answer a ping")
         if self._was_open:
             why = f": {reason}" if reason else ""
-            return ConnectionLost(f"the connection was closed with {code}{why}")
+            lost = ConnectionLost(f"the connection was closed with {code}{why}")
+            lost.close_code = code
+            lost.retry_seconds = retry_seconds(code, reason)
+            return lost
         if self.wasOpenHandshakeTimeout:  # type: ignore[attr-defined]
             return HandshakeTimeout("the server did not finish the opening handshake in time")
         if self._refusal is not None:

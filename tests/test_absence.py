@@ -6,126 +6,22 @@ from collections.abc import Callable
 from typing import Any
 from unittest import TestCase
 
-from distmap.absence import Absence
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from distmap import absence
+from distmap.absence import ALONE, BY_PEER, Absence
 from distmap.clock import Stamp
 from distmap.entries import Entry
 from distmap.errors import Superseded
-from distmap.lww import Replica
+from distmap.lww import Update
 from distmap.outbox import Outbox
 from distmap.testing import Network
 from tests.support.memory import NetworkTestCase
-from tests.support.replicas import NOW_MS, check_replica, new_replica
+from tests.support.replicas import NOW_MS, Wall, check_replica, new_replica
 
 RETENTION_SECONDS = 60.0
-
-
-class AbsenceTest(TestCase):
-    """The pure part: what becomes of what."""
-
-    def setUp(self) -> None:
-        self.replica = new_replica()
-        self.outbox = Outbox()
-
-    def write(self, key: str, value: object) -> Entry:
-        update = self.replica.delete(key) if value is None else self.replica.set(key, value)
-        assert update is not None
-        self.outbox.add(key, update.entry, update.old.stamp if update.old else None)
-        return update.entry
-
-    def take(self, replica: Replica) -> None:
-        for key, entry in replica.entries.items():
-            self.replica.merge(key, entry)
-
-    def set_aside(self, absence: Absence) -> list[str]:
-        """Everything that waits; returns the keys that changed."""
-        return [update.key for update in absence.set_aside(self.outbox.take())]
-
-    def test_own_writes_and_the_others(self) -> None:
-        network = new_replica("network")
-        for key in ("kept", "changed", "deleted", "edited"):
-            network.set(key, "old")
-        self.take(network)
-        taken = self.write("taken", 1)
-        self.write("kept", 2)
-        self.write("changed", 2)
-        self.write("new", 2)
-        self.write("clash", 2)
-        network.merge("taken", taken)
-        network.set("changed", "theirs")
-        network.set("edited", "theirs")
-        network.set("clash", "theirs")
-        absence = Absence(self.replica)
-        changed = self.set_aside(absence)
-        self.assertEqual(changed, ["taken", "kept", "changed", "new", "clash"])
-        self.assertEqual((set(self.replica.entries), len(self.outbox)), ({"deleted", "edited"}, 0))
-        self.take(network)
-        end = absence.end(self.outbox)
-        self.assertEqual([update.key for update in end.offered], ["kept", "new"])
-        self.assertEqual(end.taken, [("taken", taken.stamp)])
-        self.assertEqual([key for key, _ in end.superseded], ["changed", "clash"])
-        self.assertEqual(
-            dict(self.replica.items()),
-            {
-                "taken": b"1", "kept": b"2", "new": b"2",
-                "changed": b'"theirs"', "edited": b'"theirs"', "clash": b'"theirs"',
-                "deleted": b'"old"',
-            },
-        )  # fmt: skip
-        self.assertEqual(set(self.outbox.unsent), {"kept", "new"})
-        check_replica(self.replica)
-
-    def test_a_delete_of_what_is_gone_is_superseded(self) -> None:
-        self.replica.merge("a", Entry(Stamp(NOW_MS, 0, "x"), b"1"))
-        self.write("a", None)
-        absence = Absence(self.replica)
-        self.assertEqual(self.set_aside(absence), ["a"])
-        end = absence.end(self.outbox)
-        self.assertEqual([key for key, _ in end.superseded], ["a"])
-        self.assertEqual((self.replica.entries, len(self.outbox)), ({}, 0))
-
-    def test_the_next_donor_demands_the_same(self) -> None:
-        self.write("a", 1)
-        absence = Absence(self.replica)
-        self.set_aside(absence)
-        self.replica.merge("half", Entry(Stamp(NOW_MS, 0, "x"), b"1"))
-        self.write("b", 2)
-        self.write("a", 3)
-        self.assertEqual(self.set_aside(absence), ["b", "a"])
-        self.assertEqual(set(self.replica.entries), {"half"})
-        end = absence.end(self.outbox)
-        self.assertEqual(
-            [(each.key, each.entry.value) for each in end.offered], [("b", b"2"), ("a", b"3")]
-        )
-
-    def test_what_others_have_overwritten_stays(self) -> None:
-        self.write("a", 1)
-        theirs = Entry(Stamp(NOW_MS + 5, 0, "x"), b"2")
-        self.replica.merge("a", theirs)
-        absence = Absence(self.replica)
-        self.assertEqual(self.set_aside(absence), [])
-        self.assertEqual(self.replica.entries, {"a": theirs})
-        self.assertEqual([key for key, _ in absence.end(self.outbox).superseded], ["a"])
-
-    def test_nobody_is_there_to_ask(self) -> None:
-        first = self.write("a", 1)
-        self.write("b", 1)
-        absence = Absence(self.replica)
-        self.set_aside(absence)
-        self.write("b", 2)
-        self.assertEqual([each.key for each in absence.restore(self.outbox)], ["a"])
-        self.assertEqual(dict(self.replica.items()), {"a": b"1", "b": b"2"})
-        self.assertEqual(self.replica.entries["a"], first)
-        self.assertEqual(set(self.outbox.unsent), {"a", "b"})
-
-    def test_a_key_that_is_written_again_meanwhile(self) -> None:
-        """The later write goes its usual way; the one before is neither offered nor given up."""
-        self.write("a", 1)
-        absence = Absence(self.replica)
-        self.set_aside(absence)
-        self.write("a", 2)
-        end = absence.end(self.outbox)
-        self.assertEqual(end, ([], [], []))
-        self.assertEqual((dict(self.replica.items()), len(self.outbox)), ({"a": b"2"}, 1))
 
 
 class LongAbsenceTest(NetworkTestCase):
@@ -241,11 +137,12 @@ class LongAbsenceTest(NetworkTestCase):
         """Calls `then` when writes were set aside; returns a list of how often that was."""
         met, times = self.away._seat.peer._met, []
 
-        def met_and_then(floor_ms: int, outdated: bool) -> None:
-            met(floor_ms, outdated)
-            if self.away._seat.peer._absence is not None:
+        def met_and_then(floor_ms: int, outdated: bool) -> bool:
+            begins = met(floor_ms, outdated)
+            if len(self.away._seat.peer.absence.aside):
                 times.append(1)
                 then()
+            return begins
 
         self.patch(self.away._seat.peer, "_met", met_and_then)
         return times
@@ -367,3 +264,154 @@ class LongAbsenceTest(NetworkTestCase):
         self.assertIsNone(self.successResultOf(first))
         self.assertIsNone(self.successResultOf(writes[0]))
         self.assertEqual((self.home["k1"], self.away["k1"]), ("second", "second"))
+
+
+class _Port:
+    """What an absence told."""
+
+    def __init__(self) -> None:
+        self.taken_keys: list[str] = []
+        self.given_up: list[str] = []
+        self.offered: list[str] = []
+
+    def updated(self, updates: list[Update]) -> None:
+        """Nobody listens."""
+
+    def restamped(self, updates: list[Update]) -> None:
+        self.offered += [update.key for update in updates]
+
+    def taken(self, writes: list[tuple[str, Stamp]]) -> None:
+        self.taken_keys += [key for key, _ in writes]
+
+    def superseded(self, writes: list[tuple[str, Entry]]) -> None:
+        self.given_up += [key for key, _ in writes]
+
+
+class AbsenceMachine(RuleBasedStateMachine):
+    """Between two steps anything may happen: writes, batches, what others wrote, a connection that
+    is lost, another donor, and nobody being there after all.
+    """
+
+    keys = st.sampled_from("abcdefgh")
+
+    @initialize()
+    def start(self) -> None:
+        self.steps = absence.STEP_WRITES
+        absence.STEP_WRITES = 2  # type: ignore[misc]
+        self.wall = Wall()
+        self.replica = new_replica("mine", self.wall)
+        self.replica.in_touch = False
+        self.outbox = Outbox()
+        self.port = _Port()
+        self.absence = Absence(self.replica, self.outbox, self.port)  # type: ignore[arg-type]
+        self.absence.was_in_touch = True
+        # By key the last own write of which it is not clear what becomes of it.
+        self.mine: dict[str, bytes] = {}
+        # What is to be set aside before anything is compared.
+        self.to_go: dict[str, Entry] = {}
+        self.count = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "steps"):
+            absence.STEP_WRITES = self.steps  # type: ignore[misc]
+            self.ready(alone=False)
+            while self.absence.is_open:
+                self.work()
+            assert self.mine.keys() == set(self.outbox._waiting)
+
+    @rule(keys=st.lists(keys, min_size=1, max_size=4, unique=True), deletes=st.booleans())
+    def write(self, keys: list[str], deletes: bool) -> None:
+        """One write, or a batch."""
+        self.count += 1
+        self.wall.ms += 1
+        text = None if deletes else b"%d" % self.count
+        olds = [self.replica.entries[key].stamp for key in keys if key in self.replica.entries]
+        stamp = self.replica.clock.tick(max(olds, default=None))
+        for key in keys:
+            update = self.replica.rewrite(key, text, stamp)
+            old = update.old.stamp if update.old is not None else None
+            self.outbox.add(key, update.entry, self.absence.written(key, old))
+            self.mine[key] = b"" if text is None else text
+
+    @rule(key=keys, later=st.booleans())
+    def others(self, key: str, later: bool) -> None:
+        """Another peer's entry comes."""
+        self.count += 1
+        ms = int(self.wall.ms) + 5 if later else NOW_MS - 1000
+        self.replica.merge(key, Entry(Stamp(ms, self.count, "theirs"), b"0"))
+
+    @precondition(lambda self: not self.replica.in_touch)
+    @rule(all_of_it=st.booleans())
+    def meet(self, all_of_it: bool) -> None:
+        self.absence.met(int(self.wall.ms) - 3, outdated=all_of_it)
+        self.to_go = {
+            key: write.entry
+            for key, write in self.outbox._waiting.items()
+            if all_of_it or (write.entry.stamp.ms < int(self.wall.ms) - 3 and not write.is_seen)
+        }
+
+    @rule(alone=st.booleans())
+    def ready(self, alone: bool) -> None:
+        self.replica.in_touch = True
+        self.absence.over(ALONE if alone else BY_PEER, alone=alone)
+
+    @rule()
+    def lose(self) -> None:
+        self.replica.in_touch = False
+        self.outbox.go_offline()
+        self.absence.lost()
+
+    @rule()
+    def send(self) -> None:
+        """A part is sent, and all of it acknowledged."""
+        if not self.outbox.is_online:
+            self.outbox.go_online()
+        message = self.outbox.next_message()
+        assert message is None or not self.outbox.is_sweeping
+        for key, stamp in self.outbox.acknowledge(10**6):
+            if self.mine_is(key, stamp):
+                del self.mine[key]
+
+    def mine_is(self, key: str, stamp: Stamp) -> bool:
+        return key in self.mine and key not in self.outbox and stamp.writer == "mine"
+
+    @rule()
+    def work(self) -> None:
+        before = {key: self.replica.entries.get(key) for key in self.mine}
+        waiting = dict(self.absence.aside._writes)
+        self.absence.work()
+        if not self.absence._is_setting_aside:
+            for key, entry in self.to_go.items():
+                write = self.outbox._waiting.get(key)
+                assert write is None or write.entry is not entry, "it was to be set aside"
+            self.to_go.clear()
+        port = self.port
+        for key in port.offered:
+            now = before[key]
+            assert waiting[key].base == (None if now is None else now.stamp)
+            assert key in self.outbox
+        for key in port.taken_keys + port.given_up:
+            del self.mine[key]
+        for told in (port.taken_keys, port.given_up, port.offered):
+            told.clear()
+
+    @invariant()
+    def every_write_is_somewhere(self) -> None:
+        if not hasattr(self, "steps"):
+            return
+        aside = self.absence.aside._writes
+        assert not aside.keys() & self.outbox._waiting.keys()
+        found = {key: write.entry.value or b"" for key, write in aside.items()}
+        found |= {key: write.entry.value or b"" for key, write in self.outbox._waiting.items()}
+        assert found == self.mine
+        for write in self.outbox._waiting.values():
+            there = self.replica.entries[write.key]
+            assert there is write.entry or there.stamp > write.entry.stamp
+        assert all(self.replica.entries.get(key) is not write.entry for key, write in aside.items())
+        check_replica(self.replica)
+
+
+AbsenceMachineTests: type[TestCase] = AbsenceMachine.TestCase
+AbsenceMachineTests.settings = settings(  # type: ignore[attr-defined]
+    deadline=None, max_examples=150, stateful_step_count=40
+)

@@ -10,7 +10,7 @@ from unittest import TestCase
 from twisted.internet.defer import Deferred
 
 from distmap import Change, DistributedMap
-from distmap.absence import Absence
+from distmap.aside import Aside
 from distmap.batches import ENTRY_BYTES, MAX_BATCH_BYTES, Batch
 from distmap.clock import Stamp
 from distmap.entries import Entry, encode_entry
@@ -507,18 +507,25 @@ class TogetherTest(BatchTestCase):
             stamp = replica.clock.tick()
             for key in keys:
                 update = replica.rewrite(key, value, stamp)
-                outbox.add(key, update.entry, update.old.stamp if update.old else None)
+                old = update.old.stamp if update.old else None
+                outbox.add(key, update.entry, aside.written(key, old))
 
+        def set_aside() -> None:
+            outbox.begin_sweep()
+            outbox.sweep(100, lambda write: bool(aside.put(write)) and False)
+
+        aside = Aside(replica, outbox)
         write("a", b"1")
-        absence = Absence(replica)
-        absence.set_aside(outbox.take())
+        set_aside()
         write("xy", b"2")
         write("bac", b"3")
-        absence.set_aside(outbox.take())
+        set_aside()
         replica.merge("c", Entry(base, b"0"))
         replica.merge("x", Entry(replica.clock.tick(), b"9"))
-        end = absence.end(outbox)
-        self.assertEqual([key for key, _ in end.superseded], ["x"])
+        superseded = []
+        while len(aside):
+            superseded += aside.end(1).superseded
+        self.assertEqual([key for key, _ in superseded], ["x"])
         messages = []
         while (message := outbox.next_message()) is not None:
             content = json.loads(message)

@@ -191,10 +191,10 @@ class RestamperTest(TestCase):
         clock = HybridClock(Wall(), "me")
         first, second = clock.tick(), clock.tick()
         stamps = Restamper(clock)
-        news = [stamps.anew(old) for old in (first, second, first, second)]
-        self.assertEqual(news[:2], news[2:])
-        self.assertTrue(second < news[0] < news[1])
-        self.assertTrue(news[1] < Restamper(clock).anew(first))
+        news = [stamps.anew(old) for old in (first, first, second, second)]
+        self.assertEqual((news[0], news[2]), (news[1], news[3]))
+        self.assertTrue(second < news[0] < news[2])
+        self.assertTrue(news[2] < Restamper(clock).anew(first))
 
 
 class WriterNameTest(TestCase):

@@ -131,6 +131,16 @@ class States(OnAClock):
         self.assertEqual((self.connection.status.reason, self.connection.status.code), ("", ""))
         self.assertEqual(len(self.connector.attempts), 1)
 
+    def test_the_relay_says_when_to_come_back(self) -> None:
+        self.connector.open()
+        problem = ConnectionLost("the relay is going down")
+        problem.retry_seconds = 20.0
+        self.connector.fail(problem)
+        self.assertEqual(self.delay(), 20)
+        self.clock.advance(20)
+        self.connector.fail()
+        self.assertEqual(self.delay(), 0.25, "after that, its own wait from its beginning")
+
     def test_open_and_lost(self) -> None:
         self.connector.open()
         self.assertEqual(self.connection.status, "open")

@@ -13,7 +13,7 @@ from distmap import errors
 from distmap.connector import WebSocketConnector
 from distmap.errors import ConnectionProblem
 from distmap.relay import RelayService
-from distmap.websocket import WebSocketOptions
+from distmap.websocket_options import WebSocketOptions
 from tests.support.certificates import make_certificate
 from tests.support.peers import free_port
 from tests.support.processes import folder, until

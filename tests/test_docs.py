@@ -22,10 +22,13 @@ from unittest import SkipTest, TestCase
 from urllib.request import Request, urlopen
 
 import msgspec
+from twisted.internet.task import Clock
 
 from distmap import entries, errors, frames, hub, peer, sync_wire
 from distmap.frames import encode_frame
+from distmap.metrics import RelayCollector
 from distmap.ranges import position_text
+from distmap.relay_server import RelayOptions, RelayServer
 from distmap.router import Link, Relay
 from distmap.tap import Options
 from tests.simulation.bugs import BUGS
@@ -463,7 +466,7 @@ class NamesTest(TestCase):
             ("semantics.md", "hashes of {} bits", "entries.HASH_BITS", 1),
             ("protocol.md", "or {} seconds of silence", "syncing.STALL_SECONDS", 1),
             ("howto/streams.md", "{} clients wait", "switchboard.MAX_WAITING", 1),
-            ("howto/streams.md", "A route is {} bytes", "routes.MAX_URI_BYTES", 1),
+            ("howto/streams.md", "A route is {} bytes", "frames.Limits.route_bytes", 1),
             ("howto/relay.md", "backlog of {}", "tap.BACKLOG", 1),
         ):
             read = " ".join((DOCS / page).read_text("utf-8").split())
@@ -592,17 +595,33 @@ class NamesTest(TestCase):
         for line in column("operations.md", "Line", "Level", "Meaning"):
             self.assertIn(line, texts)
 
+    def test_metrics(self) -> None:
+        told = [
+            name
+            for row in rows("operations.md", "Metric", "Kind", "What")
+            for name in names(row[0])
+        ]  # fmt: skip
+        kinds = {"counter": "_total", "gauge": "", "histogram": ""}
+        collector = RelayCollector(RelayServer(Clock(), bytes, RelayOptions()))
+        there = [f"{metric.name}{kinds[metric.type]}" for metric in collector.collect()]
+        self.assertEqual(sorted(told), sorted(there))
+        texts = constants()
+        for row in rows("operations.md", "Cause", "What happened"):
+            self.assertLessEqual(set(names(row[0])), texts)
+
     def test_relay_options(self) -> None:
         told = {
             name: default.strip("`")
-            for option, default, _ in rows("operations.md", "Option", "Default", "Meaning")
+            for last in (["Meaning"], ["What", "Over it"])
+            for option, default, *_ in rows("operations.md", "Option", "Default", *last)
             for name in names(option)
         }
         expected = {}
-        for name, short, default, _ in Options.optParameters:
-            expected[f"--{name}"] = default or "off"
+        for name, short, default, *_ in Options.optParameters:
+            text = f"{default:g}" if isinstance(default, float) else str(default or "off")
+            expected[f"--{name}"] = text
             if short is not None:
-                expected[f"-{short}"] = default
+                expected[f"-{short}"] = text
         for flag, letter, _ in Options.optFlags:
             expected[f"--{flag}"] = "off"
             if letter is not None:

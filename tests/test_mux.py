@@ -443,8 +443,9 @@ class HostileTests(TestCase):
                 side = self.side()
                 side.close(side.streams["a"])
                 side.take()
-                self.assertEqual(side.hear(f'["a","new"{payload}]\n'), [])
+                told = side.hear(f'["a","new"{payload}]\n')
                 (_, event, fault), closed = sent(side)
+                self.assertEqual(told, [(Kind.REFUSED, None, ("a", *fault.values()))])
                 self.assertEqual((event, fault["code"]), ("error", "protocol"))
                 self.assertEqual(closed, ["a", "close"])
                 self.assertEqual(
@@ -455,8 +456,9 @@ class HostileTests(TestCase):
     def test_openings_while_closing_are_refused(self) -> None:
         side = self.side()
         side.closing = True
-        self.assertEqual(side.hear(f'["b","new",{BOTH_WAYS}]\n'), [])
+        told = side.hear(f'["b","new",{BOTH_WAYS}]\n')
         (_, event, fault), closed = sent(side)
+        self.assertEqual(told, [(Kind.REFUSED, None, ("b", *fault.values()))])
         self.assertEqual((event, fault["code"]), ("error", "closing"))
         self.assertEqual(closed, ["b", "close"])
         self.assertEqual(side.hear(frame("a", "data", 1)), [(Kind.DATA, "a", b"1")])
@@ -530,10 +532,11 @@ class LimitTests(TestCase):
             side.hear(frame("a", "new", {"meta": "x" * 6, "opts": opts})),
             [(Kind.OPENED, "a", "x" * 6)],
         )
-        self.assertEqual(side.hear(frame("b", "new", {"meta": "x" * 7, "opts": opts})), [])
-        self.assertEqual(
-            [(line[1], line[2]["code"]) for line in sent(side)[:1]], [("error", "limit")]
-        )
+        told = side.hear(frame("b", "new", {"meta": "x" * 7, "opts": opts}))
+        (_, event, fault), _ = sent(side)[-2:]
+        self.assertEqual((event, fault["code"]), ("error", "limit"))
+        self.assertIn("meta of a stream is over 8 bytes", fault["message"])
+        self.assertEqual(told, [(Kind.REFUSED, None, ("b", *fault.values()))])
         self.assertEqual(side.hear(frame("a", "data", 1)), [(Kind.DATA, "a", b"1")])
 
     def test_streams(self) -> None:
@@ -542,8 +545,9 @@ class LimitTests(TestCase):
         side.hear_new("a")
         side.hear_new("b")
         side.take()
-        self.assertEqual(side.hear(f'["c","new",{BOTH_WAYS}]\n'), [])
+        told = side.hear(f'["c","new",{BOTH_WAYS}]\n')
         refusal, closed = sent(side)
+        self.assertEqual(told, [(Kind.REFUSED, None, ("c", *refusal[2].values()))])
         self.assertEqual((refusal[:2], refusal[2]["code"]), (["c", "error"], "limit"))
         self.assertIn("3", refusal[2]["message"])
         self.assertEqual(closed, ["c", "close"])
@@ -814,7 +818,7 @@ class Peer:
         assert kind is not Kind.FAILED, detail
         if stream is None:
             # It was under way when this side closed the stream, or refused it.
-            stream_id, _ = detail
+            stream_id = detail[0]
             assert self.ends[stream_id].closed if stream_id in self.ends else self.mux.closing
             return
         far = self.other.ends.get(stream.id)

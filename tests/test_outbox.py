@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from distmap.clock import Stamp
 from distmap.entries import Entry
-from distmap.outbox import WINDOW_BYTES, Outbox, encode_entries
+from distmap.outbox import WINDOW_BYTES, Outbox, Waiting, encode_entries
 from distmap.sync_wire import CHUNK_BYTES
 
 
@@ -173,7 +173,7 @@ class OutboxTests(TestCase):
         self.write("big", size=2 * WINDOW_BYTES)
         self.messages()
         self.write(*("hot" for _ in range(50_000)), "cold")
-        self.assertLess(len(self.outbox._queue), 3000)
+        self.assertLess(len(self.outbox._front) + len(self.outbox._back), 1100)
         self.assertEqual(taken_of(self.outbox.acknowledge(1)), [("big", 1)])
         sent = [each for message in self.messages() for each in message]
         self.assertEqual(sent[-2:], [("hot", self.count - 1), ("cold", self.count)])
@@ -196,13 +196,73 @@ class OutboxTests(TestCase):
                 if online:
                     self.outbox.go_online()
                 self.write("a", "b", "a", "c")
-                self.outbox.replace([("b", entry(91)), ("a", entry(92))])
-                self.assertEqual(self.outbox.unsent, ["c", "b", "a"])
+                anew = {"b": entry(91), "a": entry(92)}
+
+                def stamp_anew(write: Waiting, anew: dict[str, Entry] = anew) -> bool:
+                    write.entry = anew.get(write.key, write.entry)
+                    return True
+
+                self.outbox.begin_sweep()
+                self.outbox.sweep(9, stamp_anew)
+                self.assertEqual(self.outbox.unsent, ["b", "a", "c"])
                 self.outbox.go_online() if not online else None
-                self.assertEqual(self.messages(), [[("c", 4), ("b", 91), ("a", 92)]])
+                self.assertEqual(self.messages(), [[("b", 91), ("a", 92), ("c", 4)]])
                 self.assertEqual(
-                    taken_of(self.outbox.acknowledge(1)), [("c", 4), ("b", 91), ("a", 92)]
+                    taken_of(self.outbox.acknowledge(1)), [("b", 91), ("a", 92), ("c", 4)]
                 )
+
+    def test_a_sweep(self) -> None:
+        self.outbox.go_online()
+        self.write("sent")
+        self.messages()
+        self.write("a", "b", "a", "c")
+        seen: list[tuple[str, int]] = []
+
+        def keep(write: Waiting) -> bool:
+            seen.append((write.key, write.entry.stamp.ms))
+            return write.key != "b"
+
+        self.outbox.begin_sweep()
+        self.outbox.sweep(2, keep)
+        self.write("late")
+        self.assertEqual((seen, self.outbox.is_sweeping), ([("b", 3)], True))
+        self.assertIsNone(self.outbox.next_message(), "it is not known what will be left")
+        self.outbox.sweep(2, keep)
+        self.assertEqual((seen[1:], self.outbox.is_sweeping), ([("a", 4), ("c", 5)], False))
+        self.assertEqual(self.messages(), [[("a", 4), ("c", 5), ("late", 6)]])
+        self.assertEqual(len(self.outbox), 4)
+        seen.clear()
+        self.outbox.begin_sweep(sent=True)
+        self.outbox.sweep(9, keep)
+        self.assertEqual(seen, [("sent", 1), ("a", 4), ("c", 5), ("late", 6)])
+
+    def test_writes_that_are_put_back_come_first(self) -> None:
+        taken: list[Waiting] = []
+        self.write("a", "b", "c")
+        self.outbox.begin_sweep()
+
+        def drop(write: Waiting) -> bool:
+            taken.insert(0, write)
+            return False
+
+        self.outbox.sweep(9, drop)
+        self.assertEqual(len(self.outbox), 0)
+        self.write("b", "d")
+        for write in taken:
+            self.outbox.put_back(write)
+        self.assertEqual(self.outbox.unsent, ["a", "c", "b", "d"])
+        self.assertTrue(self.outbox.is_older(2))
+        self.assertFalse(self.outbox.is_older(1))
+
+    def test_what_was_written_over_is_let_go_of_bit_by_bit(self) -> None:
+        """However many keys wait: no write takes long, and the queue does not grow."""
+        self.write(*(f"k{at}" for at in range(5000)))
+        self.write(*("hot" for _ in range(30_000)))
+        outbox = self.outbox
+        self.assertLess(len(outbox._front) + len(outbox._back), 5000 + 1000 + 5000 // 7 + 10)
+        outbox.go_online()
+        sent = [each for message in self.messages() for each in message]
+        self.assertEqual(sent, [*((f"k{at}", at + 1) for at in range(5000)), ("hot", self.count)])
 
 
 class OutboxMachine(RuleBasedStateMachine):
@@ -270,6 +330,27 @@ class OutboxMachine(RuleBasedStateMachine):
             assert each in self.relay, "it was promised, and the relay does not have it"
             self.acknowledged.append(each)
 
+    @rule(sent=st.booleans())
+    def begin_sweep(self, sent: bool) -> None:
+        self.outbox.begin_sweep(sent=sent)
+
+    @precondition(lambda self: self.outbox.is_sweeping)
+    @rule(most=st.integers(1, 3), drops=st.booleans())
+    def sweep(self, most: int, drops: bool) -> None:
+        """What is dropped comes back; the last of it first, as it was first."""
+        dropped: list[Waiting] = []
+
+        def keep(write: Waiting) -> bool:
+            if drops and not write.is_seen:
+                dropped.append(write)
+                return False
+            return True
+
+        self.outbox.sweep(most, keep)
+        for write in reversed(dropped):
+            assert write.key not in self.outbox
+            self.outbox.put_back(write)
+
     @invariant()
     def nothing_is_forgotten(self) -> None:
         assert len(self.acknowledged) == len(set(self.acknowledged)), "told once for each stamp"
@@ -282,6 +363,8 @@ class OutboxMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not self.online:
             self.go_online()
+        self.outbox.sweep(10**6, lambda write: True)
+        assert not self.outbox.is_sweeping
         for _ in range(3 * self.count + 3):
             self.send()
             self.arrive(1000)

@@ -17,7 +17,7 @@ from distmap.frames import MESSAGE_BYTES, data_prefix
 from distmap.hub import Hub
 from distmap.lww import Replica, Update
 from distmap.outbox import encode_entries
-from distmap.peer import ALONE, BY_PEER, Peer
+from distmap.peer import ALONE, BY_PEER, TURN_MESSAGES, Peer
 from distmap.sync import Donor, Newcomer
 from distmap.sync_wire import CHUNK_BYTES
 
@@ -42,6 +42,7 @@ class Side:
         self.how: list[str] = []
         self.counts: list[int] = []
         self.digests: list[tuple[str, tuple[int, int]]] = []
+        self.works = 0
         self.given_up: list[tuple[str, Entry]] = []
         self.taken_back: list[tuple[str, Entry]] = []
         self._network = network
@@ -66,6 +67,12 @@ class Side:
         self.peer.wrote(update)
         self.peer.send_writes()
         return update.entry.stamp
+
+    def work(self) -> None:
+        """Takes all the turns that the peer asked for."""
+        while self.works:
+            self.works = 0
+            self.peer.work()
 
     def dump(self) -> dict[str, Any]:
         return {key: json.loads(value) for key, value in self.replica.items()}
@@ -107,6 +114,9 @@ class Side:
     def heard_digest(self, peer: str, digest: tuple[int, int]) -> None:
         self.digests.append((peer, digest))
 
+    def work_soon(self) -> None:
+        self.works += 1
+
     def superseded(self, writes: list[tuple[str, Entry]]) -> None:
         self.given_up += writes
 
@@ -129,6 +139,8 @@ class Network:
         return side
 
     def settle(self) -> None:
+        for side in self.sides:
+            side.work()
         while out := self.hub.flush():
             for text, sides in out:
                 for line in text.splitlines():
@@ -248,7 +260,10 @@ class RelayTests(PeerTestCase):
             self.side.set(f"k{at}", "x" * CHUNK_BYTES)
         first = len(self.side.sent)
         self.assertLess(first, 40)
+        self.side.work()
         self.hear(self.side, "ack", 10, START_MS)
+        self.assertEqual(len(self.side.sent), first + TURN_MESSAGES, "so many in one turn")
+        self.side.work()
         self.assertEqual(len(self.side.sent), first + 10)
 
     def test_lost(self) -> None:
@@ -281,7 +296,7 @@ class RelayTests(PeerTestCase):
     def test_who_leaves_when_it_hears_what_became_of_its_writes(self) -> None:
         self.hear(self.side, "welcome", welcome())
         self.side.set("a", 1)
-        self.side.peer._was_in_touch = True
+        self.side.peer.absence.was_in_touch = True
         self.side.peer._met(0, True)
         self.side.sent.clear()
         self.side.taken = lambda writes: self.side.peer.lost()  # type: ignore[method-assign]

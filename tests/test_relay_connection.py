@@ -407,3 +407,67 @@ class Closing(RelayConnectionTest):
         self.reader.connection.pauseProducing()
         self.reader.connection.resumeProducing()
         self.assertEqual(told, [True, False])
+
+
+class Drain(RelayConnectionTest):
+    """What was acknowledged has left before the close frame, also to who reads slowly."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.join(self.reader, self.writer)
+
+    def test_what_came_in_this_turn(self) -> None:
+        meta = {"route": "/u/channel", "version": [1, 0]}
+        for peer in (self.reader, self.writer):
+            options = {"writable": True, "readable": True}
+            peer.send("u", "new", {"meta": meta, "opts": options})
+        self.turn()
+        self.writer.send("u", "data", {"event": "set"})
+        self.server.stop()
+        for peer in (self.reader, self.writer):
+            self.assertIsNotNone(peer.socket.closed)
+            peer.transport.drain_all()
+        self.assertEqual(self.reader.payloads[-1], {"event": "set"})
+        self.assertEqual(self.writer.payloads[-1][:2], ["ack", 1])
+
+    def test_slow_reader(self) -> None:
+        self.write(20)
+        self.server.stop()
+        self.assertIsNotNone(self.writer.socket.closed, "nothing waits for it")
+        while self.reader.connection.paused:
+            self.assertIsNone(self.reader.socket.closed)
+            self.reader.transport.drain()
+        assert self.reader.socket.closed is not None
+        code, reason = self.reader.socket.closed
+        self.assertEqual(code, 1012)
+        self.assertRegex(reason, r"; retry_ms=[0-9]+\Z")
+        self.reader.transport.drain_all()
+        self.assertEqual(self.numbers(self.reader), list(range(20)))
+
+    def test_what_comes_now_is_not_acknowledged(self) -> None:
+        self.write(20)
+        self.server.stop()
+        self.reader.send("c", "data", "too late")
+        self.reader.transport.drain_all()
+        self.turn()
+        self.assertEqual([each for each in self.reader.payloads if each[0] == "ack"], [])
+        self.assertIsNotNone(self.reader.socket.closed)
+
+    def test_slow_reader_that_takes_nothing(self) -> None:
+        self.write(20)
+        stopped = self.server.stop()
+        self.clock.advance(RelayOptions().grace_seconds)
+        self.assertTrue(self.reader.socket.aborted)
+        self.assertIsNone(self.reader.socket.closed)
+        self.assertNoResult(stopped)
+        self.close()
+        self.successResultOf(stopped)
+
+    def test_told_to_stop_again(self) -> None:
+        self.write(20)
+        stopped = self.server.stop()
+        again = self.server.stop()
+        self.assertTrue(self.reader.socket.aborted)
+        self.close()
+        self.successResultOf(stopped)
+        self.successResultOf(again)

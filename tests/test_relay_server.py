@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -12,8 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from distmap import errors
 from distmap.frames import MESSAGE_BYTES
-from distmap.relay_server import MEMBERSHIP_SECONDS, SERVICE_RESTART, RelayOptions, RelayServer
+from distmap.relay_server import MEMBERSHIP_SECONDS, RelayOptions, RelayServer
 from distmap.relay_socket import ServerFactory
+from distmap.restart import RETURNS_A_SECOND, SERVICE_RESTART
 from distmap.testing import Network
 from tests.support.memory import NetworkTestCase
 from tests.support.sockets import RawPeer, frame
@@ -63,6 +65,34 @@ class RelayServerTest(NetworkTestCase):
         self.successResultOf(done)
         self.assertIn(str(SERVICE_RESTART), mine.status.reason)
         self.network.relay = None
+
+    def test_a_crowd_comes_back_spread_out(self) -> None:
+        maps = self.open(120)
+        maps[0]["k"] = 1
+        self.network.settle()
+        started = self.network.clock.seconds()
+        done = self.relay().stop()
+        self.network.settle()
+        self.successResultOf(done)
+        self.network.relay = None
+        self.network.start_relay()
+        back: list[float] = []
+        for each in maps:
+            each.connection.on("open", lambda: back.append(self.network.clock.seconds() - started))
+        while self.network.clock.seconds() < started + 3:
+            self.network.clock.advance(0.001)
+        self.assertEqual(len(back), 120)
+        self.assertGreater(min(back), 0.99)
+        window = 120 / RETURNS_A_SECOND
+        self.assertLess(max(back), 1 + window + 0.01)
+        in_tenths = Counter(int((at - 0.001) * 10) for at in back)
+        self.assertLessEqual(max(in_tenths.values()), RETURNS_A_SECOND / 10 + 1)
+        self.network.settle(1)
+        self.assertEqual({(each.status, each["k"]) for each in maps}, {("ready", 1)})
+
+    def test_stop_with_nobody_there(self) -> None:
+        self.successResultOf(self.relay().stop())
+        self.assertEqual(self.network.clock.getDelayedCalls(), [])
 
     def test_stop_drops_who_does_not_go(self) -> None:
         self.network = Network(options=RelayOptions(grace_seconds=3))

@@ -9,7 +9,7 @@ from twisted.internet.testing import StringTransport
 
 from distmap import errors
 from distmap.relay_socket import ServerFactory, ServerSocket
-from distmap.websocket import WebSocketOptions
+from distmap.websocket_options import WebSocketOptions
 from tests.support.sockets import BINARY, CLOSE, PING, PONG, TEXT, RawPeer, frame
 from tests.test_websocket import OPTIONS, SocketTestCase
 

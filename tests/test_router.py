@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from distmap.errors import LimitExceeded, RemoteProtocolError
 from distmap.frames import MESSAGE_BYTES, FrameDecoder, Limits, encode_json
 from distmap.router import PREFIX_BYTES, Link, Relay
-from distmap.routes import MAX_URI_BYTES
 from distmap.states import MuxStream, State
 from distmap.switchboard import MAX_WAITING, OPEN
 from tests.support.links import VERSIONED, Client, World, remains
@@ -140,7 +139,7 @@ class RouteTests(RouterTestCase):
                 self.assertEqual(self.refusal({"route": route, **VERSIONED})[1], "unknown-route")
 
     def test_routes_may_be_so_long(self) -> None:
-        longest = "ü" * ((MAX_URI_BYTES - len("/channel")) // 2) + "/channel"
+        longest = "ü" * ((Limits().route_bytes - len("/channel")) // 2) + "/channel"
         client = self.world.client()
         stream = client.open(longest)
         self.settle()

@@ -6,13 +6,13 @@ from typing import Any
 from unittest import TestCase
 
 from distmap.errors import StreamError
+from distmap.frames import DEFAULT_LIMITS
 from distmap.routes import (
     ACCEPT,
     CHANNEL,
     CONNECT,
     CREDENTIALS,
     LISTEN,
-    MAX_URI_BYTES,
     Route,
     parse_route,
     route_of,
@@ -43,7 +43,7 @@ class Routes(TestCase):
             ("/channel", "unknown-route"),
             ("/credentials", "unknown-route"),
             ("credentials/", "unknown-route"),
-            ("/" + "u" * (MAX_URI_BYTES - len("/channel")) + "/channel", "limit"),
+            ("/" + "u" * (DEFAULT_LIMITS.route_bytes - len("/channel")) + "/channel", "limit"),
         ):
             with self.subTest(meta), self.assertRaises(StreamError) as caught:
                 parse_route(meta)

@@ -154,7 +154,7 @@ class SyncsTest(NetworkTestCase):
         serve = syncs.Syncs.serve
 
         def counting(mine: syncs.Syncs, session: Any, client: str, **how: Any) -> None:
-            serve(mine, session, client)
+            serve(mine, session, client, **how)
             served[id(mine)] = served.get(id(mine), 0) + 1
             most[id(mine)] = max(most.get(id(mine), 0), len(mine.serving))
 

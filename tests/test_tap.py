@@ -13,7 +13,7 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
 from distmap.passwords import PasswordAuthorizer
-from distmap.relay import RelayService
+from distmap.relay import RelayOptions, RelayService
 from distmap.tap import BACKLOG, Options, endpoint_string, listens_on_loopback, makeService
 from tests.support.processes import folder, twistd
 
@@ -112,6 +112,11 @@ class Service(TestCase):
         for option in ("--log", "-l"):
             self.assertTrue(self.make(option).server.options.log_streams)
 
+    def test_grace(self) -> None:
+        self.assertEqual(self.make().server.options.grace_seconds, RelayOptions().grace_seconds)
+        for text, seconds in (("0", 0), ("7.5", 7.5), ("1e2", 100)):
+            self.assertEqual(self.make("--grace", text).server.options.grace_seconds, seconds)
+
     def test_wrong(self) -> None:
         """What the endpoint's own parser does not like is as much a fault of the command line."""
         for args in (
@@ -121,6 +126,11 @@ class Service(TestCase):
             ("--port", "tcp:http"),
             ("--port", "tcp:8080:speed=11"),
             ("--port", "ssl:8443:privateKey=no-such-file.pem"),
+            ("--grace", "soon"),
+            ("--grace", ""),
+            ("--grace", "-1"),
+            ("--grace", "inf"),
+            ("--grace", "nan"),
             ("--speed", "11"),
             ("surplus",),
             ("--auth", "nonsense"),
@@ -173,6 +183,7 @@ class Twistd(TestCase):
         self.assertEqual((done.code, done.err), (0, ""), done)
         for word in (
             "--port",
+            "--grace",
             "--log",
             "--no-page",
             "tcp:8080:interface=0.0.0.0",

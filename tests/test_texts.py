@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 
 from distmap.relay_socket import ServerFactory, ServerSocket
 from distmap.texts import SENT_BYTES, SMALL_BYTES, cut_masked, cut_unmasked, make_masked
-from distmap.websocket import ClientFactory, ClientSocket, WebSocketOptions
+from distmap.websocket import ClientFactory, ClientSocket
+from distmap.websocket_options import WebSocketOptions
 from tests.support.sockets import BINARY, CLOSE, PING, PONG, TEXT, RawPeer
 from tests.test_websocket import Handler, Transport, answer
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from distmap import DistributedMap, lww, outbox, peer, sync_donor
+from distmap import DistributedMap, aside, correction, lww, outbox, peer, sync_donor
 from distmap.testing import START_SECONDS, Network
 from tests.support.memory import NetworkTestCase
 from tests.support.quick_clock import QuickClock
@@ -20,8 +20,6 @@ SMALL, LARGE = 5_000, 100_000
 BOUND = 2_500
 """Entries a turn, of each kind of work. What comes in one turn is a message of 256 KiB at most, of
 which an entry has over 110 bytes."""
-WINDOW_BOUND = 10_000
-"""An outbox that goes online encodes its window, 1 MiB, in one turn."""
 
 
 class TurnsTest(NetworkTestCase):
@@ -36,19 +34,26 @@ class TurnsTest(NetworkTestCase):
         self.count(lww, "entry_hash")
         self.count(lww.Replica, "_place")
         self.count(lww.Replica, "merge_many", size=lambda _, items: len(items))
+        self.count(lww.Replica, "forget")
+        self.count(lww.Replica, "restamp", size=lambda _, keys, stamps: len(keys))
+        self.count(correction.Correction, "_look_at", size=lambda _, keys: len(keys))
+        self.count(outbox.Outbox, "sweep", size=lambda one, most, _: min(most, len(one._back)))
+        self.count(aside.Aside, "_take")
 
     def count(self, owner: object, name: str, size: Callable[..., int] = lambda *args: 1) -> None:
         """Counts the calls of a function, or the entries that it is given."""
         call: Callable[..., Any] = getattr(owner, name)
 
-        def counting(*args: Any) -> Any:
+        def counting(*args: Any, **kwargs: Any) -> Any:
             self.work[name] += size(*args)
-            return call(*args)
+            return call(*args, **kwargs)
 
         self.patch(owner, name, counting)
 
-    def settle(self, until: Callable[[], bool], seconds: float = 20.0) -> Counter[str]:
-        """Runs turn by turn until something holds.
+    def settle(
+        self, until: Callable[[], bool], seconds: float = 20.0, *, at_once: bool = False
+    ) -> Counter[str]:
+        """Runs turn by turn until something holds; at once: all that is due comes later.
 
         Returns:
             The most entries that one turn worked on, for each kind of work.
@@ -58,7 +63,7 @@ class TurnsTest(NetworkTestCase):
         end = self.clock.seconds() + seconds
         while not until():
             self.assertLess(self.clock.seconds(), end)
-            while self.clock.step():
+            while not (at_once and until()) and self.clock.step():
                 most |= self.work
                 self.work.clear()
             self.clock.rightNow += 0.01
@@ -109,16 +114,68 @@ class TurnsTest(NetworkTestCase):
         self.assertEqual(dict(mine), dict(theirs))
         return turns
 
-    def come_back(self, count: int) -> Counter[str]:
+    def come_back_changed(self, count: int) -> Counter[str]:
+        return self.come_back(count, count // 10)
+
+    def come_back(self, count: int, changed: int = 10) -> Counter[str]:
         donor, newcomer = self.open_ready(2)
         self.network.cut(newcomer.connection)
         fill([donor, newcomer], count)
-        for at in range(0, count, 10):
+        for at in range(0, count, count // changed):
             donor._replica.set(f"key-{at}", "y")
             newcomer._replica.set(f"only-{at}", "z")
         self.settle(lambda: newcomer.status == "offline")
         turns = self.settle(self.ready(newcomer))
         self.assertEqual(donor.digest(), newcomer.digest())
+        return turns
+
+    def leave_for_long(self, count: int) -> tuple[DistributedMap, DistributedMap]:
+        """One of two writes so many keys, and is away for so long that deletes are forgotten."""
+        home, away = self.open_ready(2)
+        home["kept"] = 0
+        self.settle(lambda: "kept" in away)
+        for each in (home, away):
+            each._replica.retention_ms = 1000
+        self.network.cut(away.connection)
+        self.settle(lambda: away.status == "offline")
+        for at in range(count):
+            away[f"key-{at}"] = "x" * 58
+        self.clock.rightNow += 5
+        home._replica.floor_ms = home._replica.clock.latest_ms() - 1000
+        return home, away
+
+    def offer(self, count: int) -> Counter[str]:
+        home, away = self.leave_for_long(count)
+        home["key-7"] = "theirs"
+        given_up: list[str] = []
+        away.on("superseded", lambda value, key, shared: given_up.append(key))
+        turns = self.settle(lambda: len(home) == len(away) == count + 1)
+        self.assertEqual((turns["forget"] > 0, given_up), (True, ["key-7"]))
+        self.assertEqual(dict(home), dict(away))
+        return turns
+
+    def restore(self, count: int) -> Counter[str]:
+        home, away = self.leave_for_long(count)
+        absence = away._seat.peer.absence
+        turns = self.settle(lambda: len(absence.aside) == count, at_once=True)
+        self.assertEqual(len(away), 1)
+        home.connection.close()
+        turns |= self.settle(self.ready(away))
+        self.assertEqual((away.peers, len(away)), (0, count + 1))
+        return turns
+
+    def correct(self, count: int) -> Counter[str]:
+        mine, theirs = self.open_ready(2)
+        fill([mine, theirs], count // 2)
+        self.network.cut(mine.connection)
+        self.settle(lambda: mine.status == "offline")
+        clock = mine._replica.clock
+        clock.offset_ms += 3_600_000
+        for at in range(count // 2):
+            mine[f"own-{at}"] = "x" * 58
+        turns = self.settle(lambda: len(theirs) == count)
+        self.assertLess(mine.stamp("own-0").ms, mine.now_ms() + 1000)  # type: ignore[union-attr]
+        self.assertEqual(mine.digest(), theirs.digest())
         return turns
 
     # -- how much of it in one turn ---------------------------------------------------------------
@@ -133,8 +190,21 @@ class TurnsTest(NetworkTestCase):
 
     def test_writes_made_offline(self) -> None:
         """A large outbox goes online, and another map takes what comes."""
-        self.bounded(self.go_online, encode_entry=WINDOW_BOUND)
+        self.bounded(self.go_online)
 
     def test_a_rejoin(self) -> None:
         """Both sides hash all that they have, some in each turn, and find what differs."""
         self.bounded(self.come_back)
+        self.bounded(self.come_back_changed)
+
+    def test_a_clock_correction(self) -> None:
+        """What a clock an hour ahead has stamped is stamped anew."""
+        self.bounded(self.correct)
+
+    def test_writes_of_a_long_absence(self) -> None:
+        """They are set aside, and offered again."""
+        self.bounded(self.offer)
+
+    def test_writes_of_a_long_absence_that_nobody_knows_better(self) -> None:
+        """They are set aside, and go on when the donor leaves."""
+        self.bounded(self.restore)

@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from distmap import errors
 from distmap.errors import ConnectionProblem
-from distmap.websocket import HTTP_HEADER_BYTES, ClientFactory, WebSocketOptions
+from distmap.websocket import HTTP_HEADER_BYTES, ClientFactory
+from distmap.websocket_options import WebSocketOptions
 from tests.support.sockets import CLOSE, TEXT, RawPeer, frame
 
 OPTIONS = WebSocketOptions(message_bytes=1000)
@@ -34,6 +35,9 @@ class Handler:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.paused = False
+        self.rests = False
+        self.read_bytes = self.slow_frames = 0
+        self.ended_with: int | None = None
         self.raises: Exception | None = None
 
     def socket_asked(self, headers: object) -> None:
@@ -46,6 +50,13 @@ class Handler:
         self.told.append(message)
         if self.raises is not None:
             raise self.raises
+
+    def socket_read(self, size_bytes: int, slow_frames: int) -> None:
+        self.read_bytes += size_bytes
+        self.slow_frames = slow_frames
+
+    def socket_ends(self, code: int) -> None:
+        self.ended_with = code
 
     def socket_congested(self, congested: bool) -> None:
         self.told.append("congested" if congested else "free")
@@ -217,6 +228,14 @@ class Client(SocketTestCase):
         self.lose()
         text = "the connection was closed with 1012: the relay is going down"
         self.assertEqual(str(self.handler.problem), text)
+        self.assertIsNone(self.handler.problem.retry_seconds)
+
+    def test_the_relay_goes_and_says_when_to_come_back(self) -> None:
+        self.open()
+        reason = struct.pack("!H", 1012) + b"the relay is going down; retry_ms=1500"
+        self.socket.dataReceived(frame(reason, CLOSE, masked=False))
+        self.lose()
+        self.assertEqual(self.handler.problem.retry_seconds, 1.5)
 
     def test_the_relay_says_goodbye_and_does_not_go(self) -> None:
         self.open()

@@ -1,10 +1,12 @@
 // What several of the tests share.
 
+/** @import { Update } from "../../distmap/web/js/lww.js" */
+/** @import { Outbox, Waiting } from "../../distmap/web/js/outbox.js" */
 /** @import { Scheduler } from "../../distmap/web/js/scheduler.js" */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 
-import { HybridClock } from "../../distmap/web/js/clock.js"
+import { HybridClock, Restamper } from "../../distmap/web/js/clock.js"
 import { DistMapError } from "../../distmap/web/js/errors.js"
 import { Replica } from "../../distmap/web/js/lww.js"
 
@@ -36,6 +38,46 @@ export class Wall {
 export function newReplica(writer = "me", wall = new Wall(), maxValueBytes = undefined) {
   // The entries of the tests are of any time: their tombstones stay.
   return new Replica(new HybridClock(wall.read, writer), maxValueBytes, 2 ** 52)
+}
+
+/**
+ * Takes writes out of an outbox.
+ *
+ * @param {Outbox} outbox
+ * @param {number} [belowMs] only those that nobody has seen and whose stamp is below a time; without
+ *   it all, also those that were sent
+ * @returns {Waiting[]}
+ */
+export function take(outbox, belowMs) {
+  /** @type {Waiting[]} */
+  const writes = []
+  outbox.beginSweep({ sent: belowMs === undefined })
+  outbox.sweep(Infinity, (write) => {
+    if (belowMs !== undefined && (write.isSeen || write.entry.stamp.ms >= belowMs)) return true
+    writes.push(write)
+    return false
+  })
+  return writes
+}
+
+/**
+ * Gives all writes that nobody has seen new stamps.
+ *
+ * @param {Replica} replica
+ * @param {Outbox} outbox
+ */
+export function stampAnew(replica, outbox) {
+  const stamps = new Restamper(replica.clock)
+  /** @type {Update[]} */
+  const updates = []
+  outbox.beginSweep()
+  outbox.sweep(Infinity, (write) => {
+    if (write.isSeen) return true
+    const [update] = replica.restamp([write.key], stamps)
+    write.entry = update.entry
+    return updates.push(update) > 0
+  })
+  return updates
 }
 
 /**

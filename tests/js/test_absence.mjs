@@ -1,12 +1,9 @@
-// Writes that are set aside, and whole peers that were away for longer than tombstones are kept.
+// Whole peers that were away for longer than tombstones are kept.
 
 import assert from "node:assert/strict"
 import { afterEach, beforeEach, mock, test } from "node:test"
 
-import { Absence } from "../../distmap/web/js/absence.js"
-import { Outbox } from "../../distmap/web/js/outbox.js"
 import { Network } from "./memory.mjs"
-import { NOW_MS, newReplica } from "./support.mjs"
 
 const RETENTION_SECONDS = 100
 
@@ -15,102 +12,6 @@ beforeEach(() => {
   mock.method(console, "error", () => {})
 })
 afterEach(() => mock.restoreAll())
-
-/** A replica that has "a" of another peer, its outbox, and an absence. */
-function fixture() {
-  const replica = newReplica()
-  const outbox = new Outbox()
-  const theirs = {
-    stamp: { ms: NOW_MS - 9, counter: 0, writer: "w" },
-    value: '"theirs"',
-    extras: null,
-  }
-  replica.merge("a", theirs)
-  /**
-   * @param {string} key
-   * @param {unknown} value null deletes
-   */
-  const write = (key, value) => {
-    const update = value === null ? replica.delete(key) : replica.set(key, value)
-    assert.ok(update)
-    outbox.add(key, update.entry, update.old?.stamp)
-    return update.entry
-  }
-  return { replica, outbox, theirs, write, absence: new Absence(replica) }
-}
-
-test("set aside, writes are out of the replica; what others wrote there stays", () => {
-  const { replica, outbox, theirs, write, absence } = fixture()
-  const entry = write("a", 1)
-  write("b", 1)
-  const later = { ...theirs, stamp: { ...theirs.stamp, ms: NOW_MS + 5 } }
-  replica.merge("b", later)
-  const updates = absence.setAside(outbox.take())
-  assert.deepEqual(updates, [{ key: "a", entry: { ...entry, value: null }, old: entry }])
-  assert.deepEqual([...replica.entries], [["b", later]])
-})
-
-test("offered where nobody has changed the key, and nowhere else", () => {
-  const { replica, outbox, theirs, write, absence } = fixture()
-  write("a", "mine")
-  const lost = write("b", "mine")
-  write("new", "mine")
-  const through = write("through", "mine")
-  absence.setAside(outbox.take())
-  replica.merge("a", theirs)
-  replica.merge("b", theirs)
-  replica.merge("through", through)
-  const end = absence.end(outbox)
-  assert.deepEqual(
-    end.offered.map(({ key, entry }) => [key, entry.value]),
-    [
-      ["a", '"mine"'],
-      ["new", '"mine"'],
-    ],
-  )
-  assert.deepEqual(end.taken, [["through", through.stamp]])
-  assert.deepEqual(end.superseded, [["b", lost]])
-  assert.deepEqual(
-    outbox.take().map(({ key, base }) => [key, base]),
-    [
-      ["a", theirs.stamp],
-      ["new", undefined],
-    ],
-  )
-})
-
-test("a delete of what is gone is superseded", () => {
-  const { outbox, write, absence } = fixture()
-  const entry = write("a", null)
-  assert.equal(absence.setAside(outbox.take()).length, 1)
-  assert.deepEqual(absence.end(outbox), { offered: [], taken: [], superseded: [["a", entry]] })
-})
-
-test("a later write of a key keeps the base of the first", () => {
-  const { replica, outbox, theirs, write, absence } = fixture()
-  write("a", 1)
-  absence.setAside(outbox.take())
-  write("a", 2)
-  absence.setAside(outbox.take())
-  replica.merge("a", theirs)
-  const { offered } = absence.end(outbox)
-  assert.deepEqual(
-    offered.map(({ entry }) => entry.value),
-    ["2"],
-  )
-})
-
-test("a key that is written again meanwhile is left alone", () => {
-  const { outbox, write, absence } = fixture()
-  write("a", 1)
-  absence.setAside(outbox.take())
-  const again = write("a", 2)
-  assert.deepEqual(absence.end(outbox), { offered: [], taken: [], superseded: [] })
-  const fresh = new Absence(newReplica())
-  fresh.setAside([{ key: "a", entry: again, base: undefined }])
-  assert.equal(fresh.restore(outbox).length, 1)
-  assert.equal(outbox.take().length, 1)
-})
 
 /** Two maps that are equal, of which one then leaves; the relay stays up for the other. */
 async function apart() {

@@ -10,7 +10,7 @@ import * as errors from "../../distmap/web/js/errors.js"
 import { Observers } from "../../distmap/web/js/observers.js"
 import { Outbox } from "../../distmap/web/js/outbox.js"
 import { Network } from "./memory.mjs"
-import { Wall, newReplica, refused } from "./support.mjs"
+import { Wall, newReplica, refused, stampAnew } from "./support.mjs"
 
 /** @type {Network} */
 let network
@@ -311,8 +311,7 @@ test("the outbox cuts no batch, and writes stamped anew keep together", () => {
   batch("b")
   batch("g")
   assert.deepEqual(outbox.unsent.join(""), "acdefbg")
-  const updates = replica.restamp(outbox.unsent)
-  outbox.replace(updates.map(({ key, entry }) => [key, entry]))
+  stampAnew(replica, outbox)
   assert.deepEqual(sent(), ["acd", "ef", "bg"])
   outbox.goOnline()
   assert.deepEqual(sent(), ["acd", "ef", "bg"], "sent again")

@@ -7,6 +7,7 @@ import { WebSocketConnector, relayUrl } from "../../distmap/web/js/connector.js"
 import { Backoff } from "../../distmap/web/js/backoff.js"
 import { ANSWER_SECONDS, QUIET_SECONDS, WAKE_SECONDS } from "../../distmap/web/js/heartbeat.js"
 import { connect } from "../../distmap/web/distmap.js"
+import { Connection } from "../../distmap/web/js/connection.js"
 import { onWake } from "../../distmap/web/js/wake.js"
 import { DistributedMap } from "../../distmap/web/js/map.js"
 import { Network } from "./memory.mjs"
@@ -87,6 +88,36 @@ test("the wait grows, with jitter, up to its bound", () => {
   }
 })
 
+test("it comes back when the relay said it should, and else by its own wait", async () => {
+  FakeSocket.made = []
+  const clock = new Clock()
+  const connector = new WebSocketConnector("ws://a/", FakeSocket, clock)
+  const connection = new Connection(connector, clock, () => 0.5)
+  const open = async () => {
+    await clock.advance()
+    const socket = /** @type {FakeSocket} */ (FakeSocket.made.at(-1))
+    socket.onopen({})
+    return socket
+  }
+  const first = await open()
+  first.onclose({ code: 1012, reason: "the relay is going down; retry_ms=20000" })
+  await clock.advance(19.99)
+  assert.equal(FakeSocket.made.length, 1)
+  await clock.advance(0.01)
+  assert.equal(FakeSocket.made.length, 2)
+  const second = await open()
+  second.onclose({ code: 1012, reason: "the relay is going down; retry_ms=600000" })
+  await clock.advance(0.25)
+  assert.equal(FakeSocket.made.length, 3)
+  const third = await open()
+  third.onclose({ code: 1012, reason: "the relay is going down; retry_ms=60000" })
+  connection.wake()
+  await clock.advance()
+  assert.equal(FakeSocket.made.length, 4)
+  connection.close()
+  assert.equal(clock.pending, 0)
+})
+
 test("closed while it connects, and while it waits", async () => {
   const early = network.connect()
   await early.close()
@@ -96,6 +127,17 @@ test("closed while it connects, and while it waits", async () => {
   assert.equal(waiting.status, "offline")
   await waiting.close()
   assert.equal(network.clock.pending, 0)
+})
+
+test("a wake after the end does nothing", async () => {
+  network.stop()
+  const connection = network.connect()
+  await network.pass()
+  await connection.close()
+  network.start()
+  connection.wake()
+  assert.equal(network.clock.pending, 0)
+  assert.equal(network.relay.links.size, 0)
 })
 
 test("closed though the relay does not answer", async () => {
@@ -261,6 +303,8 @@ async function attempt(url = "ws://a/") {
   const clock = new Clock()
   /** @type {unknown[]} */
   const told = []
+  /** @type {Error[]} */
+  const problems = []
   /** @type {import("../../distmap/web/js/session.js").Transport[]} */
   const transports = []
   const abandon = new WebSocketConnector(url, FakeSocket, clock).connect({
@@ -269,13 +313,15 @@ async function attempt(url = "ws://a/") {
       if (message === "bad") throw new Error("a defect")
       told.push(message)
     },
-    attemptFailed: (problem) =>
-      void told.push([/** @type {any} */ (problem).code, problem.message]),
+    attemptFailed: (problem) => {
+      problems.push(problem)
+      told.push([/** @type {any} */ (problem).code, problem.message])
+    },
   })
   assert.deepEqual(told, [])
   await clock.advance()
   const socket = /** @type {FakeSocket} */ (FakeSocket.made.at(-1))
-  return { clock, told, transports, abandon, socket }
+  return { clock, told, problems, transports, abandon, socket }
 }
 
 test("a socket that opens, talks and is closed", async () => {
@@ -296,6 +342,14 @@ test("a socket that opens, talks and is closed", async () => {
   assert.deepEqual(socket.did.slice(0, 2), ["hi", ["close", 1000, ""]])
   assert.deepEqual(socket.did[2], ["close", 4002, "é".repeat(40)])
   assert.equal(clock.pending, 0)
+})
+
+test("a relay that goes says when to come back", async () => {
+  const { told, problems, socket } = await attempt()
+  socket.onopen({})
+  socket.onclose({ code: 1012, reason: "the relay is going down; retry_ms=1500" })
+  assert.equal(told.length, 2)
+  assert.equal(/** @type {any} */ (problems[0]).retrySeconds, 1.5)
 })
 
 test("a socket that does not open", async () => {

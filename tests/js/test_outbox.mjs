@@ -5,7 +5,7 @@ import { test } from "node:test"
 
 import { Outbox, WINDOW_BYTES } from "../../distmap/web/js/outbox.js"
 import { CHUNK_BYTES } from "../../distmap/web/js/sync_wire.js"
-import { newReplica, pick, seeded } from "./support.mjs"
+import { newReplica, pick, seeded, stampAnew, take } from "./support.mjs"
 
 function fixture() {
   const replica = newReplica()
@@ -135,8 +135,7 @@ test("unsent writes with new stamps go out with these alone", () => {
   sent()
   write("a", 2)
   write("b", 1)
-  const updates = replica.restamp(outbox.unsent)
-  outbox.replace(updates.map(({ key, entry }) => [key, entry]))
+  const updates = stampAnew(replica, outbox)
   const writes = sent().flat()
   assert.deepEqual(
     writes.map((each) => /** @type {any} */ (each).stamp[1]),
@@ -150,10 +149,13 @@ test("taken out, writes tell what each replaced when its key began to wait", () 
   write("a", 1)
   const last = write("a", 2)
   const other = write("b", 1)
-  assert.deepEqual(outbox.take(), [
-    { key: "a", entry: last, base },
-    { key: "b", entry: other, base: undefined },
-  ])
+  assert.deepEqual(
+    take(outbox).map(({ key, entry, base: first }) => [key, entry, first]),
+    [
+      ["a", last, base],
+      ["b", other, undefined],
+    ],
+  )
   assert.equal(outbox.size, 0)
   outbox.goOnline()
   assert.equal(outbox.nextMessage(), null)
@@ -175,7 +177,7 @@ test("of the writes that nobody has seen those below a time are taken out", () =
   add("young", 10)
   assert.deepEqual([outbox.isOlder(9), outbox.isOlder(10)], [false, true])
   assert.deepEqual(
-    outbox.take(10).map(({ key, base }) => [key, base]),
+    take(outbox, 10).map(({ key, base }) => [key, base]),
     [["old", undefined]],
   )
   assert.equal(outbox.isOlder(10), false)
@@ -184,7 +186,7 @@ test("of the writes that nobody has seen those below a time are taken out", () =
   assert.equal(outbox.nextMessage(), null)
   assert.equal(outbox.size, 2)
   assert.deepEqual(
-    outbox.take().map(({ key }) => key),
+    take(outbox).map(({ key }) => key),
     ["seen", "young"],
   )
 })

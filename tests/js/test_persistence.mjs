@@ -262,6 +262,19 @@ test("nothing is left to do after all is closed", async () => {
   assert.equal(network.clock.pending, 0)
 })
 
+test("a connection that is closed waits for a map that was closed just before", async () => {
+  const store = new MemoryStore(disks)
+  const { clock } = network
+  store.turn = () => new Promise((resolve) => void clock.later(0.1, () => resolve(undefined)))
+  const tab = await open(store)
+  tab.map.set("a", 1)
+  void tab.map.close()
+  const closed = tab.map.connection.close().then(() => network.clock.pending)
+  await network.pass(5)
+  assert.equal(await closed, 0)
+  assert.equal(disks.open.size, 0)
+})
+
 test("two tabs save in one copy, and neither undoes what the other saved", async () => {
   const tabs = [await open(), await open()]
   network.stop()
@@ -394,6 +407,22 @@ test("writes of a tab that was never in touch", async () => {
   assert.deepEqual((await open()).content, { soon: 1, late: 1 })
   assert.deepEqual(Object.fromEntries(peer), { soon: 1, late: 1 })
   assert.equal(peer.divergences, 0)
+})
+
+test("what the relay takes before the tab is in touch is saved all the same", async () => {
+  await openPeer()
+  network.last.silent = true // a donor that says nothing
+  const store = new MemoryStore(disks)
+  const { clock } = network
+  store.turn = () => new Promise((resolve) => void clock.later(0.5, () => resolve(undefined)))
+  const tab = await open(store)
+  await network.pass(2)
+  const events = [tab.map.set("apple", 3), tab.map.saved()]
+  await network.pass(2)
+  assert.deepEqual(await Promise.all(events), [undefined, true])
+  assert.equal(tab.map.status, "syncing")
+  tab.crash()
+  assert.deepEqual((await openOffline()).content, { apple: 3 })
 })
 
 test("an old copy is all there is, if nobody else is left", async () => {

@@ -122,7 +122,8 @@ test("a journal remembers the greatest that is gone, and what could not be saved
   journal.changed("a", entry(9), entry(2))
   journal.changed("a", entry(3))
   assert.deepEqual([...journal.changes], [["a", entry(9)]])
-  journal.wrote("b")
+  const write = { entry: entry(1), base: undefined }
+  journal.wrote("b", write)
   assert.equal(wake.mock.callCount(), 5)
   const notes = journal.take()
   assert.equal(journal.changes.size + journal.writes.size, 0)
@@ -130,7 +131,7 @@ test("a journal remembers the greatest that is gone, and what could not be saved
   journal.putBack(["a"], notes)
   assert.deepEqual([...journal.changes, ...journal.writes], [["a", entry(9)]])
   journal.putBack(["b"], notes)
-  assert.deepEqual([...journal.writes], ["b"])
+  assert.deepEqual([...journal.writes], [["b", write]])
   assert.equal(wake.mock.callCount(), 6, "what could not be saved is not tried again at once")
   journal.isSaved("a")
   assert.equal(journal.changes.size, 0)

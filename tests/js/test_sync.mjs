@@ -243,7 +243,10 @@ test("the newcomer is told of a floor that may be over what it knows of", () => 
     replica.knownMs = knownMs
     /** @type {unknown[]} */
     const met = []
-    const newcomer = new Newcomer(replica, (...what) => met.push([...what, replica.floorMs]))
+    const newcomer = new Newcomer(replica, (...what) => {
+      met.push([...what, replica.floorMs])
+      return true
+    })
     converse(newcomer, new Donor(donor))
     assert.deepEqual(met, [[1000, outdated, 0]])
     assert.deepEqual([newcomer.done, replica.floorMs, replica.knownMs], [true, 1000, null])

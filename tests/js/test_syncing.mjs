@@ -34,6 +34,7 @@ function fixture() {
     uri: "/fruits",
     replica,
     scheduler: clock,
+    isBusy: false,
     newConversation: () => new Newcomer(replica),
     merged: () => {},
     learned: () => {},

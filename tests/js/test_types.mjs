@@ -53,7 +53,8 @@ test("what is declared is there, and nothing else", async () => {
   assert.deepEqual(Object.keys(api).sort(), ["Connection", "DistributedMap", "connect", "errors"])
   assert.deepEqual(Object.keys(errors).sort(), Object.keys(allErrors).sort())
   const hidden = new Set([
-    ...["relay", "attach", "detach", "attemptOpened", "attemptReceived", "attemptFailed"],
+    ...["relay", "attach", "detach", "waitFor"],
+    ...["attemptOpened", "attemptReceived", "attemptFailed"],
   ])
   const declared = /** @type {[Function, string[]][]} */ ([
     [Connection, ["bytesReceived", "bytesSent", "close", "off", "on", "problem", "status", "wake"]],

@@ -7,14 +7,17 @@ import sys
 import time
 
 from tests.simulation import bugs
+from tests.simulation.bugs_of_node import NODE_BUGS
 from tests.simulation.runner import (
     Result,
     all_cores,
     digest,
     hunt_bugs,
+    planted,
     prepare,
     run_seed,
     run_seeds,
+    the_node,
 )
 
 REASON_CHARS = 300
@@ -28,7 +31,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=all_cores(), help="processes")
     parser.add_argument("--seed", type=int, help="run this one alone")
     parser.add_argument("--trace", action="store_true", help="with --seed: tell everything")
-    parser.add_argument("--bug", choices=bugs.BUGS, help="with --seed: plant this bug")
+    parser.add_argument("--node", action="store_true", help="with the JavaScript client too")
+    names = [*bugs.BUGS, *NODE_BUGS]
+    parser.add_argument("--bug", choices=names, help="with --seed: plant this bug")
     parser.add_argument("--bugs", action="store_true", help="plant each bug, and find it")
     parser.add_argument("--digests", action="store_true", help="a hash of each seed's trace")
     return parser.parse_args()
@@ -41,21 +46,19 @@ def _say(text: str) -> None:
 
 def _run_one(arguments: argparse.Namespace) -> bool:
     prepare()
-    if arguments.bug is None:
-        result = run_seed(arguments.seed, _say if arguments.trace else None)
-    else:
-        with bugs.planted(arguments.bug):
-            result = run_seed(arguments.seed, _say if arguments.trace else None)
+    with planted(arguments.bug, node=arguments.node) as node:
+        result = run_seed(arguments.seed, _say if arguments.trace else None, node)
     _tell(result)
     return not result.failures
 
 
 def _run_many(arguments: argparse.Namespace, seeds: range) -> bool:
     total = Result()
-    for result in run_seeds(seeds, arguments.jobs):
+    node = " --node" if arguments.node else ""
+    for result in run_seeds(seeds, arguments.jobs, node=arguments.node):
         for seed, reason in result.failures[: max(0, MOST_TOLD - len(total.failures))]:
             _say(f"seed {seed}: {reason[:REASON_CHARS]}")
-            _say(f"  again: python -m tests.simulation --seed {seed} --trace")
+            _say(f"  again: python -m tests.simulation --seed {seed}{node} --trace")
         total.add(result)
     _tell(total)
     return not total.failures
@@ -75,13 +78,14 @@ def _tell(total: Result) -> None:
 
 def _hunt(arguments: argparse.Namespace, seeds: range) -> bool:
     missed = 0
-    for hunt in hunt_bugs(bugs.BUGS, seeds, arguments.jobs):
+    names = list(NODE_BUGS if arguments.node else bugs.BUGS)
+    for hunt in hunt_bugs(names, seeds, arguments.jobs):
         if hunt.seed is None:
             missed += 1
             _say(f"MISSED in {len(seeds)} seeds: {hunt.bug}")
         else:
             _say(f"seed {hunt.seed:4} finds: {hunt.bug}: {hunt.reason[:100]}")
-    _say(f"{len(bugs.BUGS)} planted bugs, {missed} missed")
+    _say(f"{len(names)} planted bugs, {missed} missed")
     return not missed
 
 
@@ -93,7 +97,7 @@ def main() -> int:
     if arguments.digests:
         prepare()
         for seed in seeds:
-            _say(f"{seed} {digest(seed)}")
+            _say(f"{seed} {digest(seed, the_node() if arguments.node else None)}")
         return 0
     if arguments.seed is not None:
         well = _run_one(arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from distmap.absence import Absence
+from distmap.aside import Aside, Return
 from distmap.lww import Replica
 from distmap.peer import Peer
 from distmap.sync_donor import Burials
@@ -72,22 +72,27 @@ def tombstones_never_collected() -> Replacements:
 @bug(*ABSENCES)
 def writes_set_aside_are_lost() -> Replacements:
     """What was written during a long absence is never offered again."""
-    return {"peer.Peer._end_absence": nothing}
+
+    def replacement(self: Aside, most: int) -> Return:
+        self._writes.clear()
+        return Return([], [], [])
+
+    return {"aside.Aside.end": replacement}
 
 
 @bug(*ABSENCES)
 def superseded_writes_offered() -> Replacements:
     """What was written during a long absence undoes what others did since."""
-    end = Absence.end
+    end = Aside.end
 
-    def replacement(self: Absence, outbox: Any) -> Any:
+    def replacement(self: Aside, most: int) -> Any:
         entries = self._replica.entries
-        for key, write in list(self._writes.items()):
+        for key, write in self._writes.items():
             now = entries.get(key)
-            self._writes[key] = write._replace(base=None if now is None else now.stamp)
-        return end(self, outbox)
+            write.base = None if now is None else now.stamp
+        return end(self, most)
 
-    return {"absence.Absence.end": replacement}
+    return {"aside.Aside.end": replacement}
 
 
 @bug("hostile crowd")

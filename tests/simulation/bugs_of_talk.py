@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from distmap.correction import Correction
+from distmap.entries import Entry
 from distmap.seat import Seat
 from distmap.sync import Newcomer
 from distmap.sync_donor import Donor
 from distmap.syncing import Syncing
-from distmap.timekeeping import Timekeeper
 from tests.simulation.planting import Replacements, bug, nothing
 
 # -- syncs ---------------------------------------------------------------------------------------
@@ -148,18 +149,20 @@ def future_without_bound() -> Replacements:
 @bug()
 def let_in_and_kept() -> Replacements:
     """What a wrong clock had let in from the future stays."""
-    return {"lww.Replica.hold_again": lambda self: []}
+    return {"correction.Correction._hold": lambda self, ahead: iter(())}
 
 
 @bug()
 def not_written_once_more() -> Replacements:
     """What was written by a wrong clock is lost until its time."""
 
-    def replacement(self: Timekeeper) -> None:
-        if self._replica.hold_again() and self.online:
-            self._port.send(b'["sync",null]')
+    def replacement(self: Correction, items: list[tuple[str, Entry]], stamps: object) -> None:
+        for key, entry in items:
+            if self._replica.entries.get(key) is entry:
+                self.to_fetch = True
+                self._replica.hold(key)
 
-    return {"timekeeping.Timekeeper._hold_again": replacement}
+    return {"correction.Correction._hold_some": replacement}
 
 
 @bug()

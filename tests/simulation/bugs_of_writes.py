@@ -114,7 +114,8 @@ def outbox_cleared_at_disconnect() -> Replacements:
 
     def replacement(self: Outbox) -> None:
         go_offline(self)
-        self.take()
+        self.begin_sweep(sent=True)
+        self.sweep(len(self), lambda write: False)
 
     return {"outbox.Outbox.go_offline": replacement}
 
@@ -127,10 +128,8 @@ def outbox_cleared_early() -> Replacements:
     def replacement(self: Outbox) -> bytes | None:
         message = next_message(self)
         if message is not None:
-            for key, _ in self._sent[-1].entries:
-                self._waiting.pop(key, None)
-                self._base.pop(key, None)
-                self._unsent.discard(key)
+            for write in self._sent[-1].writes:
+                self._waiting.pop(write.key, None)
         return message
 
     return {"outbox.Outbox.next_message": replacement}
@@ -143,7 +142,8 @@ def outbox_not_sent_again() -> Replacements:
 
     def replacement(self: Outbox) -> None:
         go_online(self)
-        self._queue.clear()
+        self._front.clear()
+        self._back.clear()
 
     return {"outbox.Outbox.go_online": replacement}
 

@@ -11,13 +11,12 @@ from twisted.python.failure import Failure
 
 from distmap import Change, DistributedMap, Status
 from distmap.clock import Stamp
-from distmap.connection import Connection
+from distmap.correction import Correction
 from distmap.entries import Entry, wins
 from distmap.errors import MapClosed, Superseded
 from distmap.lww import Update
 from distmap.peer import BY_PEER
 from distmap.sync_donor import held_texts
-from tests.simulation.ordered import order_sets
 from tests.simulation.writes import Witness, Write
 
 
@@ -31,7 +30,7 @@ class Copy:
         waiting: writes whose Deferred has not fired.
     """
 
-    def __init__(self, witness: Witness, name: str, connection: Connection, uri: str) -> None:
+    def __init__(self, witness: Witness, name: str, shared: DistributedMap, uri: str) -> None:
         self.name = name
         self.uri = uri
         self.had: dict[str, Entry] = {}
@@ -54,14 +53,14 @@ class Copy:
         self._donor: Copy | None = None
         self._offered: dict[str, Entry] = {}
         self._witness = witness
-        self.map = DistributedMap(connection, uri)
+        self.map = shared
         self.replica = self.map._replica
-        order_sets(self.map)
         self._hook(self.replica, "_place", self._placed)
         self._hook(self.replica, "merge_many", self._merged_many)
         self._hook(self.replica, "restamp", self._restamped)
         self._hook(self.replica, "rewrite", self._rewritten)
-        self._hook(self.replica, "hold_again", self._holds_again)
+        self._hook(self.replica, "hold", self._holds)
+        self._hook(self._correction, "begin", self._is_corrected)
         self._hook(self.replica, "forget", self._forgets)
         self._hook(self.map._seat, "begin_sync", self._begins_sync)
         self._hook(self.map._seat, "became_ready", self._becomes_ready)
@@ -115,7 +114,7 @@ class Copy:
         write = Write(self, key, entry.stamp, entry.value, self._witness.now)
         self._witness.trace(self.name, "writes", self.uri, key, entry.stamp, entry.value)
         seen = max(self._latest_foreign, self._latest_own)
-        if entry.stamp.when <= seen:
+        if entry.stamp.when <= seen and not self._correction.is_on:
             self._witness.broken(f"{self} wrote {entry.stamp}, not later than what it saw: {seen}")
         self._latest_own = entry.stamp.when
         self.writes.append(write)
@@ -147,7 +146,8 @@ class Copy:
         if entry.value is None:
             self._witness.deleted(self.uri, key, entry.stamp)
         before = self.had.get(key)
-        if before is not None and not wins(key, entry, before) and not self._witness.deceived:
+        goes_back = before is not None and not wins(key, entry, before)
+        if goes_back and not (self._witness.deceived or self._correction.is_on):
             self._witness.broken(f"{self} went back at {key}: from {before} to {entry}")
         self.had[key] = entry
         if self._writing and key not in self.map._seat.peer.outbox:
@@ -164,11 +164,10 @@ class Copy:
                 self._placed(lambda *_, done=update: done, update.key, update.entry, update.old)
         return updates
 
-    def _restamped(self, restamp: Callable[..., list[Update]], keys: list[str]) -> list[Update]:
+    def _restamped(self, restamp: Callable[..., list[Update]], *args: Any) -> list[Update]:
         self._restamping = True
-        updates = restamp(keys)
+        updates = restamp(*args)
         self._restamping = False
-        self._latest_own = (0, 0)
         for each in updates:
             self._stamped_anew(each.key, each.entry)
         return updates
@@ -202,16 +201,21 @@ class Copy:
                 write.stamp, write.anew = entry.stamp, True
         self._witness.written(Write(self, key, entry.stamp, entry.value, self._witness.now))
 
-    def _holds_again(
-        self, hold_again: Callable[[], list[tuple[str, Entry]]]
-    ) -> list[tuple[str, Entry]]:
+    def _holds(self, hold: Callable[[str], None], key: str) -> None:
         """What its wrong clock had let in is out again."""
-        ahead = hold_again()
-        for key, _ in ahead:
-            del self.had[key]
-            self._foreign.pop(key, None)
+        hold(key)
+        del self.had[key]
+        self._foreign.pop(key, None)
         self._latest_foreign = max((s.when for s in self._foreign.values()), default=(0, 0))
-        return ahead
+
+    def _is_corrected(self, begin: Callable[[], None]) -> None:
+        begin()
+        self._latest_own = (0, 0)
+        self._latest_foreign = max((s.when for s in self._foreign.values()), default=(0, 0))
+
+    @property
+    def _correction(self) -> Correction:
+        return self.map._seat.peer.time.correction
 
     def _forgets(self, forget: Callable[[str], Update], key: str) -> Update:
         """A write is set aside."""

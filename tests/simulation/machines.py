@@ -8,8 +8,10 @@ from random import Random
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from distmap import DistributedMap
 from distmap.connection import Attempt, Connection, IConnector
 from tests.simulation.copies import Copy
+from tests.simulation.ordered import order_sets
 from tests.simulation.pipes import Net, Weather
 from tests.simulation.timeline import MachineClock
 from tests.simulation.wires import Wire
@@ -71,6 +73,11 @@ class Machine:
             self.clock, self, self._random.random, retention_seconds=self._retention_seconds
         )
 
+    def _new_copy(self, uri: str) -> Copy:
+        shared = DistributedMap(self.connection, uri)
+        order_sets(shared)
+        return Copy(self._witness, self.name, shared, uri)
+
     def connect(self, attempt: Attempt) -> Callable[[], None]:
         """See IConnector."""
         self.wire = Wire(self._net, self.name, self._kernel, self.weather, attempt)
@@ -78,7 +85,7 @@ class Machine:
 
     def open(self, uri: str) -> Copy:
         """Opens a map, again if it was closed."""
-        copy = Copy(self._witness, self.name, self.connection, uri)
+        copy = self._new_copy(uri)
         self.copies[uri] = copy
         return copy
 

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from multiprocessing import get_context
@@ -17,7 +17,10 @@ from zope.interface import implementer
 
 from distmap.channel import Member
 from tests.simulation import bugs, checker
+from tests.simulation.bugs_of_node import NODE_BUGS
 from tests.simulation.faults import Faults
+from tests.simulation.node_faults import NodeFaults
+from tests.simulation.node_process import Node
 from tests.simulation.plan import make_plan, replaced
 from tests.simulation.timeline import Livelock
 from tests.simulation.workload import Workload
@@ -108,20 +111,23 @@ def prepare() -> None:
     setattr(Member, "__hash__", lambda member: int(member.id))  # noqa: B010
 
 
-def run_seed(seed: int, write: Trace | None = None) -> Result:
+def run_seed(seed: int, write: Trace | None = None, node: Node | None = None) -> Result:
     """Runs one seed.
 
     Args:
         seed: decides everything.
         write: takes the lines of the trace.
+        node: runs the JavaScript client, on some of the machines; None for Python alone.
     """
     plan = make_plan(seed)
     with ExitStack() as stack:
         stack.enter_context(replaced(plan.scale))
-        world = World(plan, write)
+        world = World(plan, write, node)
         _log.world = world
         stack.callback(setattr, _log, "world", None)
         try:
+            if node is not None:
+                node.begin(plan.scale)
             _run(world)
         except Livelock as error:
             world.broken(str(error))
@@ -149,27 +155,59 @@ def _run(world: World) -> None:
         start = starts.choice((0.0, 0.0, starts.uniform(0, 5)))
         seed = "m0" if plan.twins and number == 1 else ""
         world.at(start, world.add_machine, f"m{number}", plan.skews[number], seed)
-    Workload(world).schedule()
+    workload = Workload(world)
+    workload.schedule()
     Faults(world).schedule()
+    if world.has_node:
+        NodeFaults(world, workload).schedule()
     world.run_until(plan.seconds)
     for step in (checker.heal, checker.settle, checker.check, checker.close):
         if world.failure is None:
             step(world)
 
 
-def digest(seed: int) -> str:
+def digest(seed: int, node: Node | None = None) -> str:
     """A hash of a seed's whole trace: the same in every process."""
     total = sha256()
-    run_seed(seed, lambda line: total.update(line.encode()))
+    run_seed(seed, lambda line: total.update(line.encode()), node)
     return total.hexdigest()
+
+
+# -- Node.js ---------------------------------------------------------------------------------------
+
+_nodes: list[Node] = []
+
+
+def the_node() -> Node:
+    """The one of this process, which ends with it."""
+    if not _nodes:
+        _nodes.append(Node())
+    return _nodes[0]
+
+
+@contextmanager
+def planted(name: str | None, *, node: bool) -> Iterator[Node | None]:
+    """Plants a bug for a while, or none; gives what runs the JavaScript client, if it is needed."""
+    if name in NODE_BUGS:
+        edited = Node([NODE_BUGS[name].build()])
+        try:
+            yield edited
+        finally:
+            edited.stop()
+    elif name is not None:
+        with bugs.planted(name):
+            yield the_node() if node else None
+    else:
+        yield the_node() if node else None
 
 
 # -- many ------------------------------------------------------------------------------------------
 
 
-def run_seeds(seeds: range, jobs: int) -> Iterator[Result]:
+def run_seeds(seeds: range, jobs: int, *, node: bool = False) -> Iterator[Result]:
     """Runs seeds on several cores; hands out sums as they come."""
-    parts = [seeds[at : at + SEEDS_TOGETHER] for at in range(0, len(seeds), SEEDS_TOGETHER)]
+    starts = range(0, len(seeds), SEEDS_TOGETHER)
+    parts = [(seeds[at : at + SEEDS_TOGETHER], node) for at in starts]
     return _on_all_cores(_run_part, parts, jobs)
 
 
@@ -190,20 +228,21 @@ def _on_all_cores(
         yield from pool.map(run, tasks)
 
 
-def _run_part(seeds: range) -> Result:
+def _run_part(task: tuple[range, bool]) -> Result:
+    seeds, node = task
     total = Result()
     for seed in seeds:
-        total.add(run_seed(seed))
+        total.add(run_seed(seed, node=the_node() if node else None))
     return total
 
 
 def _hunt(task: tuple[str, range]) -> Hunt:
     name, seeds = task
-    among = bugs.BUGS[name].among
-    with bugs.planted(name):
+    among = (NODE_BUGS if name in NODE_BUGS else bugs.BUGS)[name].among
+    with planted(name, node=False) as node:
         for seed in seeds:
             if among and not among & make_plan(seed).faults.keys():
                 continue
-            for _, reason in run_seed(seed).failures:
+            for _, reason in run_seed(seed, node=node).failures:
                 return Hunt(name, seed, reason)
     return Hunt(name, None, "")

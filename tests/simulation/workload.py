@@ -81,6 +81,10 @@ class Workload:
         if copy in running and not copy.closed:
             self._write(copy, self._key())
 
+    def write(self, copy: Copy) -> None:
+        """Writes once, any key."""
+        self._write(copy, self._key())
+
     def _write(self, copy: Copy, key: str) -> None:
         self._world.operations += 1
         plainly = self._random.random() < 0.3

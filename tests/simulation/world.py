@@ -13,6 +13,8 @@ from distmap.relay_server import RelayOptions, RelayServer
 from tests.simulation.copies import Copy
 from tests.simulation.hostile import Hostile
 from tests.simulation.machines import Machine
+from tests.simulation.node_machines import new_node_machine, on_node
+from tests.simulation.node_process import Node
 from tests.simulation.ordered import OrderedSet
 from tests.simulation.pipes import Net, RelayMachine, Weather
 from tests.simulation.plan import Plan
@@ -39,6 +41,7 @@ class World:
     Args:
         plan: what it is like.
         write: is called with each line of the trace; None for no trace.
+        node: runs the machines with the JavaScript client; None if there are none.
 
     Attributes:
         failure: the first promise that was broken.
@@ -52,7 +55,7 @@ class World:
         sync_begins: is told of syncs until then.
     """
 
-    def __init__(self, plan: Plan, write: Trace | None = None) -> None:
+    def __init__(self, plan: Plan, write: Trace | None = None, node: Node | None = None) -> None:
         self.plan = plan
         self.failure: str | None = None
         self.faults: Counter[str] = Counter()
@@ -64,6 +67,7 @@ class World:
         self.sync_begins: Callable[[Copy, Copy], None] = lambda newcomer, donor: None
         self.timeline = Timeline()
         self._write = write
+        self._node = node
         self.clock = MachineClock(self.timeline)
         self.net = Net(
             self.timeline, self.clock, plan.random("net"), plan.high_water_bytes, self.trace
@@ -78,6 +82,11 @@ class World:
         }
         self.tombstones: dict[str, dict[str, set[Stamp]]] = {uri: {} for uri in self.uris}
         self.start_relay()
+
+    @property
+    def has_node(self) -> bool:
+        """Whether some machines may have the JavaScript client."""
+        return self._node is not None
 
     # -- what is told: see Witness ----------------------------------------------------------------
 
@@ -226,12 +235,18 @@ class World:
         """A new machine, with all maps open."""
         weather = Weather(self.plan.latency_ms, self.plan.fragment)
         seed = f"{self.plan.seed}/{seed or name}"
-        retention = self.plan.retention_seconds
-        machine = Machine(self.net, self, name, seed, skew, weather, retention)
+        machine = self._new_machine(name, seed, skew, weather)
         self.machines.append(machine)
         for uri in self.uris:
             machine.open(uri)
         return machine
+
+    def _new_machine(self, name: str, seed: str, skew: float, weather: Weather) -> Machine:
+        retention = self.plan.retention_seconds
+        about = (self.net, self, name, seed, skew, weather, retention)
+        if self._node is None or not on_node(self.plan, name.partition(".")[0]):
+            return Machine(*about)
+        return new_node_machine(self._node, self.plan, *about)
 
     def remove_machine(self, machine: Machine, *, silent: bool) -> None:
         """It crashes; what only it had is gone."""

@@ -1,109 +1,186 @@
-// Writes of a peer that was away for longer than tombstones are kept, or that stamped them by a
+// What it means that a peer was away for longer than tombstones are kept, or has stamped writes by a
 // clock far behind.
 //
-// Others may have changed their keys since and forgotten it. So they are set aside until the state
-// of the network is here, and are offered again only where nobody has changed the key meanwhile:
-// anywhere else they would undo what they know nothing of.
+// Others may have forgotten deletes that it has not seen. So what it wrote is set aside (see
+// aside.js) until the state of the network is here. All of it takes as many steps as there are
+// writes to look at: none takes long.
 
 /** @import { Stamp } from "./clock.js" */
 /** @import { KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
-/** @import { Outbox, Waiting, Written } from "./outbox.js" */
-import { Restamper, compareStamps } from "./clock.js"
+/** @import { Outbox } from "./outbox.js" */
+/** @import { Port } from "./port.js" */
+import { Aside } from "./aside.js"
 
-/**
- * How an absence ended.
- *
- * @typedef {object} Return
- * @property {Update[]} offered own writes that are offered again, with new stamps
- * @property {Written[]} taken own writes that had got through after all
- * @property {KeyedEntry[]} superseded own writes that are not offered again
- */
+export const BY_PEER = "peer"
+export const ALONE = "alone"
+/** Writes that are looked at in one step. */
+export const STEP_WRITES = 1000
 
-/** The writes that are set aside. */
+/** The absences of one peer. */
 export class Absence {
+  wasInTouch = false
   #replica
-  /** @type {Map<string, Waiting>} */
-  #writes = new Map()
-
-  /** @param {Replica} replica they are taken out of it */
-  constructor(replica) {
-    this.#replica = replica
-  }
-
+  #outbox
+  #port
+  #aside
+  /** While writes are set aside: those of stamps below this time, or all. */
+  #belowMs = Infinity
+  #isSettingAside = false
+  #sweep = -1
   /**
-   * Takes writes out of the outbox's hands; a later write of a key keeps the base of the first.
+   * While it becomes clear what becomes of them: how this replica became ready.
    *
-   * @param {Waiting[]} writes
-   * @returns {Update[]} what changed in the replica
+   * @type {string | null}
    */
-  setAside(writes) {
-    const updates = []
-    for (const { key, entry, base } of writes) {
-      const first = this.#writes.get(key)
-      this.#writes.delete(key) // so those of a batch stand together
-      this.#writes.set(key, { key, entry, base: first === undefined ? base : first.base })
-      if (this.#replica.entries.get(key) === entry) updates.push(this.#replica.forget(key))
-    }
-    return updates
+  #ending = null
+  /**
+   * Since when this replica is ready with what it had before a long absence.
+   *
+   * @type {number | null}
+   */
+  #returnedMs = null
+
+  /**
+   * @param {Replica} replica its entries
+   * @param {Outbox} outbox its writes that wait
+   * @param {Port} port where to act
+   */
+  constructor(replica, outbox, port) {
+    this.#replica = replica
+    this.#outbox = outbox
+    this.#port = port
+    this.#aside = new Aside(replica, outbox)
+  }
+
+  /** Whether own writes are set aside, and it is not clear what becomes of them. */
+  get isOpen() {
+    return this.#isSettingAside || this.#aside.size > 0
   }
 
   /**
-   * The writes, which will never be offered.
+   * Whether tombstones may be forgotten that this replica has not seen, or that are later than its
+   * writes: they then wait until it knows what became of their keys.
+   */
+  get hasToAsk() {
+    if (this.isOpen || (this.wasInTouch && this.#wasLong)) return true
+    return this.#outbox.isOlder(this.#replica.clock.earliestMs() - this.#replica.retentionMs)
+  }
+
+  get #wasLong() {
+    const { clock, knownMs, retentionMs } = this.#replica
+    return knownMs !== null && clock.latestMs() - knownMs > retentionMs
+  }
+
+  /**
+   * A donor told its floor: what may undo deletes that it has forgotten is set aside.
    *
-   * @returns {KeyedEntry[]}
+   * @param {number} floorMs
+   * @param {boolean} outdated
+   */
+  met(floorMs, outdated) {
+    if (this.#replica.inTouch) return // a repair
+    if (outdated) this.#replica.journal?.outdated()
+    const all = outdated && this.wasInTouch
+    this.#belowMs = all ? Infinity : floorMs
+    this.#isSettingAside = true
+    this.#sweep = -1
+  }
+
+  /**
+   * The replica has the network's state, or is all that there is of it.
+   *
+   * @param {string} how by a peer, or alone
+   * @param {boolean} alone whether there are no others
+   */
+  over(how, alone) {
+    this.wasInTouch = true
+    this.#returnedMs = how === BY_PEER || alone ? this.#replica.clock.latestMs() : null
+    this.settle()
+    this.#ending = this.isOpen ? how : null
+  }
+
+  /** The connection is gone: what is set aside stays so. */
+  lost() {
+    this.#ending = null
+  }
+
+  /**
+   * Decides whether this replica knows of all deletes: it was not away for long, or whoever knew
+   * better would by now have been away for as long.
+   */
+  settle() {
+    const { clock, retentionMs } = this.#replica
+    const sinceMs = this.#returnedMs === null ? 0 : clock.earliestMs() - this.#returnedMs
+    if (!this.#wasLong || sinceMs > retentionMs) {
+      this.#replica.knownMs = this.#returnedMs = null
+    }
+  }
+
+  /**
+   * This peer wrote a key; see written() of Aside.
+   *
+   * @param {string} key
+   * @param {Stamp | undefined} old
+   */
+  written(key, old) {
+    return this.#aside.written(key, old)
+  }
+
+  /**
+   * This peer may only read: what is set aside is never offered.
+   *
+   * @returns {KeyedEntry[]} the writes
    */
   giveUp() {
-    return [...this.#writes.values()].map(({ key, entry }) => [key, entry])
+    this.#isSettingAside = false
+    this.#ending = null
+    return this.#aside.giveUp()
   }
 
+  // -- step by step -------------------------------------------------------------------------------
+
   /**
-   * Nobody is there to ask: the writes go on as if nothing had been.
+   * Sets writes aside, or settles what becomes of them: some of them.
    *
-   * @param {Outbox} outbox
-   * @returns {Update[]} what changed in the replica
+   * @returns {boolean} whether nothing is left to do
    */
-  restore(outbox) {
+  work() {
+    if (this.#isSettingAside) this.#setAside()
+    else if (this.#ending === ALONE) this.#updated(this.#aside.restore(STEP_WRITES))
+    else if (this.#ending !== null) this.#end()
+    if (!this.isOpen) this.#ending = null
+    return !this.#isSettingAside && this.#ending === null
+  }
+
+  #setAside() {
+    /** @type {Update[]} */
     const updates = []
-    for (const { key, entry, base } of this.#writes.values()) {
-      const update = this.#replica.merge(key, entry, { trusted: true })
+    // It begins, or another sweep has come in between.
+    if (this.#sweep !== this.#outbox.sweeps) {
+      this.#sweep = this.#outbox.beginSweep({ sent: this.#belowMs === Infinity })
+    }
+    this.#outbox.sweep(STEP_WRITES, (write) => {
+      const isSafe = write.isSeen || write.entry.stamp.ms >= this.#belowMs
+      if (isSafe && this.#belowMs !== Infinity) return true
+      const update = this.#aside.put(write)
       if (update !== null) updates.push(update)
-      if (!outbox.has(key)) outbox.add(key, entry, base)
-    }
-    return updates
+      return false
+    })
+    this.#isSettingAside = this.#outbox.isSweeping
+    this.#updated(updates)
   }
 
-  /**
-   * The state of the network is here: settles what became of the writes.
-   *
-   * @param {Outbox} outbox
-   * @returns {Return}
-   */
-  end(outbox) {
-    /** @type {Return} */
-    const end = { offered: [], taken: [], superseded: [] }
-    const stamps = new Restamper(this.#replica.clock)
-    for (const { key, entry, base } of this.#writes.values()) {
-      if (outbox.has(key)) continue // written again meanwhile: that one is on its way
-      const stamp = this.#replica.entries.get(key)?.stamp
-      if (isEqual(stamp, entry.stamp)) {
-        end.taken.push([key, entry.stamp])
-      } else if (isEqual(stamp, base)) {
-        const update = this.#replica.rewrite(key, entry.value, stamps.anew(entry.stamp))
-        outbox.add(key, update.entry, base)
-        end.offered.push(update)
-      } else {
-        end.superseded.push([key, entry])
-      }
-    }
-    return end
+  #end() {
+    const end = this.#aside.end(STEP_WRITES)
+    this.#port.restamped(end.offered)
+    this.#updated(end.offered)
+    this.#port.taken(end.taken)
+    this.#port.superseded(end.superseded)
   }
-}
 
-/**
- * @param {Stamp | undefined} a
- * @param {Stamp | undefined} b
- */
-function isEqual(a, b) {
-  return a === undefined || b === undefined ? a === b : compareStamps(a, b) === 0
+  /** @param {Update[]} updates */
+  #updated(updates) {
+    if (updates.length) this.#port.updated(updates)
+  }
 }

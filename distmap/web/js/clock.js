@@ -52,6 +52,8 @@ export class HybridClock {
      * @type {number | null}
      */
     this.heardMs = null
+    /** What is from the future is about to go: no stamp has to be later. */
+    this.isCorrecting = false
     this.#wallMs = wallMs
   }
 
@@ -84,7 +86,7 @@ export class HybridClock {
    * @returns {Stamp}
    */
   tick(after) {
-    if (after !== undefined) this.observe(after)
+    if (after !== undefined && !this.#isToGo(after)) this.observe(after)
     const now = this.nowMs()
     if (now > this.#ms) {
       this.#ms = now
@@ -121,6 +123,21 @@ export class HybridClock {
   }
 
   /**
+   * Whether a stamp of this clock is not later than that of an entry that stays.
+   *
+   * @param {Stamp} stamp
+   * @param {Stamp} old
+   */
+  isBefore(stamp, old) {
+    return compareStamps(stamp, old) <= 0 && !this.#isToGo(old)
+  }
+
+  /** @param {Stamp} stamp */
+  #isToGo(stamp) {
+    return this.isCorrecting && this.isAhead(stamp)
+  }
+
+  /**
    * Sets the offset to the relay's time.
    *
    * @param {number} offsetMs
@@ -137,11 +154,16 @@ export class HybridClock {
   }
 }
 
-/** New stamps for old ones: writes of one stamp, as those of a batch are, share the new one. */
+/**
+ * New stamps for old ones. Writes of one stamp, as those of a batch are, share the new one if they
+ * come one after the other.
+ */
 export class Restamper {
-  /** @type {Map<string, Stamp>} */
-  #stamps = new Map()
   #clock
+  /** @type {Stamp | undefined} */
+  #old
+  /** @type {Stamp | undefined} */
+  #new
 
   /** @param {HybridClock} clock issues them */
   constructor(clock) {
@@ -154,10 +176,10 @@ export class Restamper {
    * @param {Stamp} old
    * @returns {Stamp}
    */
-  anew({ ms, counter, writer }) {
-    const name = `${ms} ${counter} ${writer}`
-    const stamp = this.#stamps.get(name) ?? this.#clock.tick()
-    this.#stamps.set(name, stamp)
-    return stamp
+  anew(old) {
+    const isSame = this.#old !== undefined && compareStamps(this.#old, old) === 0
+    this.#old = old
+    if (!isSame || this.#new === undefined) this.#new = this.#clock.tick()
+    return this.#new
   }
 }

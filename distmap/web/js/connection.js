@@ -7,7 +7,7 @@
 import { Backoff } from "./backoff.js"
 import { NORMAL } from "./connector.js"
 import { Deferred } from "./deferreds.js"
-import { ConnectionClosed, PingTimeout } from "./errors.js"
+import { ConnectionClosed, ConnectionProblem, PingTimeout } from "./errors.js"
 import { Emitter } from "./events.js"
 import { Heartbeat } from "./heartbeat.js"
 import { RETENTION_MS } from "./lww.js"
@@ -43,8 +43,8 @@ const CLOSE_SECONDS = 2
  * @property {(session: Session) => void} sessionOpened
  * @property {(problem: Error) => void} sessionLost there is none any more, or a try failed
  * @property {() => boolean} ask asks the relay something; false if it cannot
- * @property {() => Promise<void>} close the connection is about to be closed; fulfilled when nothing
- *   is left of the member
+ * @property {() => unknown} close the connection is about to be closed: the member leaves, and says
+ *   with waitFor() how long that takes
  */
 
 /** A connection to a relay. Made by connect(). */
@@ -72,8 +72,8 @@ export class Connection {
   #events = new Emitter("open", "offline", "close")
   /** @type {Deferred<void>} */
   #closed = new Deferred()
-  /** @type {Promise<void>[]} of the members that leave */
-  #leaving = []
+  /** @type {Set<Promise<void>>} of the members that leave */
+  #leaving = new Set()
   #stopWaking
   #bytesReceived = 0
   #bytesSent = 0
@@ -195,6 +195,16 @@ export class Connection {
     this.#members.delete(member)
   }
 
+  /**
+   * Waits at the end for a member that leaves, now or then.
+   *
+   * @param {Promise<void>} leaving fulfilled when nothing is left of the member
+   */
+  waitFor(leaving) {
+    const left = leaving.finally(() => void this.#leaving.delete(left))
+    this.#leaving.add(left)
+  }
+
   // -- an attempt ---------------------------------------------------------------------------------
 
   #connect() {
@@ -248,7 +258,9 @@ export class Connection {
     }
     this.#status = OFFLINE
     this.#problem = problem
-    this.#retry = this.scheduler.later(this.#backoff.nextSeconds(), () => this.#connect())
+    const told = problem instanceof ConnectionProblem ? problem.retrySeconds : null
+    const delaySeconds = told ?? this.#backoff.nextSeconds()
+    this.#retry = this.scheduler.later(delaySeconds, () => this.#connect())
     this.#tellMembers((member) => member.sessionLost(problem))
     this.#events.emit("offline", problem)
   }
@@ -265,12 +277,13 @@ export class Connection {
     this.#status = CLOSED
     this.#problem = null
     this.#stopWaking()
-    this.#tellMembers((member) => void this.#leaving.push(member.close()))
+    this.#tellMembers((member) => void member.close())
     this.#heartbeat?.stop()
     this.#heartbeat = null
     const gone = new ConnectionClosed("the connection was closed")
     if (this.#retry !== null) {
       this.#retry.cancel()
+      this.#retry = null
       this.#finish()
     } else if (this.#transport !== null) {
       this.session?.flush()

@@ -4,6 +4,7 @@
 /** @import { Scheduler, Timer } from "./scheduler.js" */
 /** @import { Transport } from "./session.js" */
 import { CannotConnect, ConnectionLost, HandshakeTimeout, InvalidValue } from "./errors.js"
+import { retrySeconds } from "./restart.js"
 
 export const HANDSHAKE_SECONDS = 10
 export const NORMAL = 1000
@@ -135,11 +136,13 @@ class Try {
     }
     socket.onclose = ({ code, reason }) => {
       const said = reason ? `: ${reason}` : why
-      this.fail(
-        this.#isOpen
-          ? new ConnectionLost(`the connection was closed with ${code}${said}`)
-          : new CannotConnect(`cannot connect${said}`),
-      )
+      if (this.#isOpen) {
+        const lost = new ConnectionLost(`the connection was closed with ${code}${said}`)
+        lost.retrySeconds = retrySeconds(code, reason)
+        this.fail(lost)
+      } else {
+        this.fail(new CannotConnect(`cannot connect${said}`))
+      }
     }
   }
 

@@ -104,6 +104,13 @@ export class AccessRefused extends RemoteError {
 /** Why there is no connection to the relay just now. */
 export class ConnectionProblem extends DistMapError {
   static code = "connection"
+
+  /**
+   * When to try again, if the relay said so.
+   *
+   * @type {number | null}
+   */
+  retrySeconds = null
 }
 
 /** The WebSocket did not open; browsers do not tell why. */

@@ -1,6 +1,7 @@
 // What has changed in a replica and its outbox since they were last saved.
 
 /** @import { Entry } from "./entries.js" */
+/** @import { SavedWrite } from "./records.js" */
 import { wins } from "./entries.js"
 
 /**
@@ -14,7 +15,8 @@ import { wins } from "./entries.js"
 /**
  * @typedef {object} Notes
  * @property {Changes} changes
- * @property {Set<string>} writes keys of which something has come into the outbox, or left it
+ * @property {Map<string, SavedWrite | undefined>} writes keys of which something has come into the
+ *   outbox, or left it; and what came, if it is not saved yet
  * @property {number} absences how often others had forgotten deletes meanwhile: what is saved may
  *   then have entries that were deleted, and that are unknown here
  */
@@ -27,8 +29,8 @@ import { wins } from "./entries.js"
 export class Journal {
   /** @type {Changes} */
   changes = new Map()
-  /** @type {Set<string>} */
-  writes = new Set()
+  /** @type {Map<string, SavedWrite | undefined>} */
+  writes = new Map()
   absences = 0
   #wake
 
@@ -69,12 +71,23 @@ export class Journal {
   }
 
   /**
-   * This program wrote a key, or it became clear what became of such a write.
+   * This program wrote a key, or wrote it once more, or gave that up.
+   *
+   * @param {string} key
+   * @param {SavedWrite} [write] what waits for the relay now
+   */
+  wrote(key, write) {
+    this.writes.set(key, write)
+    this.#wake()
+  }
+
+  /**
+   * The relay has a write of this program. That need not be so of anybody else: it is saved even so.
    *
    * @param {string} key
    */
-  wrote(key) {
-    this.writes.add(key)
+  taken(key) {
+    if (!this.writes.has(key)) this.writes.set(key, undefined)
     this.#wake()
   }
 
@@ -95,7 +108,7 @@ export class Journal {
   take() {
     const { changes, writes, absences } = this
     this.changes = new Map()
-    this.writes = new Set()
+    this.writes = new Map()
     return { changes, writes, absences }
   }
 
@@ -108,7 +121,7 @@ export class Journal {
   putBack(keys, { changes, writes }) {
     for (const key of keys) {
       if (changes.has(key)) this.note(key, changes.get(key))
-      if (writes.has(key)) this.writes.add(key)
+      if (writes.has(key)) this.writes.set(key, this.writes.get(key) ?? writes.get(key))
     }
   }
 }

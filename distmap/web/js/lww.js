@@ -4,11 +4,10 @@
 // entries may come in any order, any number of times, or not at all, and replicas that have seen
 // the same entries are equal.
 
-/** @import { HybridClock, Stamp } from "./clock.js" */
-/** @import { Entry, KeyedEntry } from "./entries.js" */
+/** @import { HybridClock, Restamper, Stamp } from "./clock.js" */
+/** @import { Entry } from "./entries.js" */
 /** @import { Journal } from "./journal.js" */
 /** @import { Summary } from "./ranges.js" */
-import { Restamper, compareStamps } from "./clock.js"
 import { entryHash, wins } from "./entries.js"
 import { Holding } from "./holding.js"
 import { RangeTree } from "./ranges.js"
@@ -117,10 +116,10 @@ export class Replica {
    * Stamps own entries anew, in the given order; only for what no peer has seen.
    *
    * @param {string[]} keys
+   * @param {Restamper} stamps
    * @returns {Update[]}
    */
-  restamp(keys) {
-    const stamps = new Restamper(this.clock)
+  restamp(keys, stamps) {
     return keys.map((key) => {
       const entry = this.#remove(key)
       return this.#place(key, { ...entry, stamp: stamps.anew(entry.stamp) }, undefined)
@@ -197,28 +196,13 @@ export class Replica {
   }
 
   /**
-   * After the clock was set back: what is written from now on is still later than all that is here
-   * and not from the future.
-   */
-  observeAgain() {
-    for (const { stamp } of this.entries.values()) {
-      if (!this.clock.isAhead(stamp)) this.clock.observe(stamp)
-    }
-  }
-
-  /**
-   * After the clock was found to be wrong: holds what it had let in from the future.
+   * Holds back what a wrong clock had let in from the future. What it had replaced is to be fetched
+   * from another peer.
    *
-   * @returns {KeyedEntry[]} the entries that went; what they had replaced is to be fetched from
-   *   another peer
+   * @param {string} key
    */
-  holdAgain() {
-    const ahead = [...this.entries].filter(([, entry]) => this.clock.isAhead(entry.stamp))
-    for (const [key, entry] of ahead) {
-      this.#remove(key)
-      this.held.add(key, entry)
-    }
-    return ahead
+  hold(key) {
+    this.held.add(key, this.#remove(key))
   }
 
   /**
@@ -241,8 +225,8 @@ export class Replica {
    */
   rewrite(key, value, stamp) {
     const old = this.entries.get(key)
-    const isLater = stamp && (old === undefined || compareStamps(stamp, old.stamp) > 0)
-    const entry = { stamp: isLater ? stamp : this.clock.tick(old?.stamp), value, extras: null }
+    const isGood = stamp && (old === undefined || !this.clock.isBefore(stamp, old.stamp))
+    const entry = { stamp: isGood ? stamp : this.clock.tick(old?.stamp), value, extras: null }
     return this.#place(key, entry, old)
   }
 
@@ -310,7 +294,8 @@ export class Replica {
    * @param {Iterable<string>} keys
    */
   arrived(keys) {
-    for (const key of keys) this.#tombstones.renew(key, this.clock.latestMs())
+    const nowMs = this.clock.latestMs()
+    for (const key of keys) this.#tombstones.renew(key, nowMs)
   }
 
   /** What is here is known to the others from now on. */

@@ -5,9 +5,12 @@
 //
 // The writes of a batch have one stamp, and stand one after the other. They are never cut into two
 // messages, and share none with other writes.
+//
+// Nothing here goes through all that waits at once: what has to look at all of it makes a sweep, in
+// as many steps as it likes.
 
 /** @import { Stamp } from "./clock.js" */
-/** @import { Entry, KeyedEntry } from "./entries.js" */
+/** @import { Entry } from "./entries.js" */
 import { compareStamps } from "./clock.js"
 import { encodeEntry } from "./entries.js"
 import { MESSAGE_CHARS } from "./frames.js"
@@ -17,6 +20,9 @@ import { utf8Length } from "./text.js"
 
 /** What may be on its way to the relay without an acknowledgement. */
 export const WINDOW_BYTES = 1024 * 1024
+/** Writes that were written over and may still be in the queue. */
+const SPARE = 1000
+const TIDY_STEPS = 8
 
 /**
  * A write that waits.
@@ -26,29 +32,36 @@ export const WINDOW_BYTES = 1024 * 1024
  * @property {Entry} entry what was written
  * @property {Stamp | undefined} base the stamp of what it replaced, or of what the first of several
  *   writes of the key that wait replaced; undefined if there was nothing
+ * @property {number} session if it is written over, it is still sent in this session, and in no
+ *   later one
+ * @property {boolean} isSeen it was sent, so another peer may have it
  */
 
 /** @typedef {[key: string, stamp: Stamp]} Written */
-/** @typedef {{ number: number, size: number, entries: KeyedEntry[] }} Sent */
+/** @typedef {{ number: number, size: number, writes: Waiting[] }} Sent */
 
 /** The unacknowledged writes of one map. */
 export class Outbox {
-  /** @type {Map<string, Entry>} */
+  /** @type {Map<string, Waiting>} the last write of each key */
   #waiting = new Map()
-  /** @type {Set<string>} */
-  #unsent = new Set()
   /**
-   * The stamp of what each waiting write replaced, when the first of them was made.
+   * What is to be sent, oldest first; in two parts, so that a sweep need not move all of it: what
+   * the sweep has seen comes to the end of the front.
    *
-   * @type {Map<string, Stamp | undefined>}
+   * @type {Queue<Waiting>}
    */
-  #base = new Map()
-  /** @type {Queue<KeyedEntry>} */
-  #queue = new Queue()
+  #front = new Queue()
+  /** @type {Queue<Waiting>} */
+  #back = new Queue()
+  #toSweep = 0
   /** @type {Queue<Sent>} */
   #sent = new Queue()
   #sentBytes = 0
   #number = 0
+  #session = 0
+  /** How many sweeps were begun. */
+  sweeps = 0
+  /** A stream is open to the relay. */
   isOnline = false
 
   get size() {
@@ -64,20 +77,26 @@ export class Outbox {
    * What waits of a key, if anything does, and the stamp of what it replaced.
    *
    * @param {string} key
-   * @returns {{ entry: Entry, base: Stamp | undefined } | undefined}
+   * @returns {Waiting | undefined}
    */
   get(key) {
-    const entry = this.#waiting.get(key)
-    return entry && { entry, base: this.#base.get(key) }
+    return this.#waiting.get(key)
   }
 
-  /**
-   * The keys whose last write no other peer can have seen, oldest write first.
-   *
-   * @returns {string[]}
-   */
+  /** The keys whose last write no other peer can have seen, oldest write first. */
   get unsent() {
-    return [...this.#waiting.keys()].filter((key) => this.#unsent.has(key))
+    return Array.from(this.#unsentWrites(), ({ key }) => key)
+  }
+
+  *#unsentWrites() {
+    for (const queue of [this.#front, this.#back]) {
+      for (const write of queue) if (!write.isSeen && this.#isLast(write)) yield write
+    }
+  }
+
+  /** @param {Waiting} write */
+  #isLast(write) {
+    return this.#waiting.get(write.key) === write
   }
 
   /**
@@ -88,45 +107,48 @@ export class Outbox {
    * @param {Stamp} [old] of what it replaced
    */
   add(key, entry, old) {
-    if (!this.#waiting.delete(key)) this.#base.set(key, old)
-    this.#waiting.set(key, entry)
-    this.#unsent.add(key)
-    if (!this.isOnline) return
-    this.#queue.push([key, entry])
-    if (this.#queue.length > 2 * this.#waiting.size + 1000) {
-      this.#queue.reset([...this.#waiting].filter(([each]) => this.#unsent.has(each)))
+    const before = this.#waiting.get(key)
+    const base = before === undefined ? old : before.base
+    const write = { key, entry, base, session: this.#session, isSeen: false }
+    this.#waiting.set(key, write)
+    this.#back.push(write)
+    if (before !== undefined && !this.isSweeping) this.#tidy()
+  }
+
+  /**
+   * If much was written over, lets go of some of it: a little at each write, so that no write takes
+   * long.
+   */
+  #tidy() {
+    if (this.#front.length + this.#back.length <= this.#waiting.size + SPARE) return
+    for (let step = 0; step < TIDY_STEPS; step++) {
+      if (this.#back.length === 0) [this.#front, this.#back] = [this.#back, this.#front]
+      const write = this.#back.shift()
+      if (write !== undefined && this.#isLast(write)) this.#front.push(write)
     }
   }
 
   /**
-   * Takes unsent writes with new stamps: with the old ones they are not sent any more.
+   * Whether an entry is a write that waits and that no other peer can have seen.
    *
-   * @param {KeyedEntry[]} writes
+   * @param {string} key
+   * @param {Entry} entry
    */
-  replace(writes) {
-    const keys = new Set(writes.map(([key]) => key))
-    this.#queue.reset([...this.#queue].filter(([key]) => !keys.has(key)))
-    for (const [key, entry] of writes) this.add(key, entry)
+  isUnsent(key, entry) {
+    const write = this.#waiting.get(key)
+    return write !== undefined && write.entry === entry && !write.isSeen
   }
 
   /**
-   * Takes writes out.
+   * Takes a write before all others, unless its key was written since it was taken out.
    *
-   * @param {number | null} [belowMs] only those that nobody has seen and whose stamp is below a
-   *   time; all if null
-   * @returns {Waiting[]}
+   * @param {Waiting} write
    */
-  take(belowMs = null) {
-    /** @type {Waiting[]} */
-    const writes = []
-    for (const [key, entry] of [...this.#waiting]) {
-      if (belowMs !== null && !(this.#unsent.has(key) && entry.stamp.ms < belowMs)) continue
-      writes.push({ key, entry, base: this.#base.get(key) })
-      for (const each of [this.#waiting, this.#base, this.#unsent]) each.delete(key)
-    }
-    const gone = new Set(writes.map(({ key }) => key))
-    this.#queue.reset([...this.#queue].filter(([key]) => !gone.has(key)))
-    return writes
+  putBack(write) {
+    if (this.#waiting.has(write.key)) return
+    write.isSeen = false
+    this.#waiting.set(write.key, write)
+    this.#front.unshift([write])
   }
 
   /**
@@ -135,60 +157,118 @@ export class Outbox {
    * @param {number} ms
    */
   isOlder(ms) {
-    for (const key of this.#unsent) {
-      const entry = this.#waiting.get(key)
-      if (entry !== undefined && entry.stamp.ms < ms) return true
-    }
+    // Writes wait in the order of their stamps, so one look is enough.
+    for (const { entry } of this.#unsentWrites()) return entry.stamp.ms < ms
     return false
   }
+
+  // -- sweeps -------------------------------------------------------------------------------------
+
+  /** Whether a sweep has begun and not ended; nothing is sent meanwhile. */
+  get isSweeping() {
+    return this.#toSweep > 0
+  }
+
+  /**
+   * Goes through all writes that wait, oldest first: see sweep(). A sweep that is under way ends.
+   *
+   * @param {object} [which]
+   * @param {boolean} [which.sent] also those that were sent, and that the relay has not acknowledged
+   * @returns {number} the number of this sweep
+   */
+  beginSweep({ sent = false } = {}) {
+    this.sweeps++
+    if (this.#front.length > this.#back.length) {
+      for (const write of this.#back) this.#front.push(write)
+      this.#back = this.#front
+    } else {
+      this.#back.unshift([...this.#front])
+    }
+    this.#front = new Queue()
+    if (sent) this.#putSentBefore(this.#back)
+    this.#session++ // what was written over is not sent any more
+    this.#toSweep = this.#back.length
+    return this.sweeps
+  }
+
+  /**
+   * Goes on with a sweep; what comes meanwhile is not a part of it.
+   *
+   * @param {number} most how many writes at most
+   * @param {(write: Waiting) => boolean} keep is called with each write; if it returns false the
+   *   outbox lets go of it
+   */
+  sweep(most, keep) {
+    for (; most > 0 && this.isSweeping; most--) {
+      this.#toSweep--
+      const write = this.#back.shift()
+      if (write === undefined || !this.#isLast(write)) continue
+      if (keep(write)) this.#front.push(write)
+      else this.#waiting.delete(write.key)
+    }
+  }
+
+  // -- the stream ---------------------------------------------------------------------------------
 
   /** A new stream is open to the relay: all that waits is to be sent. */
   goOnline() {
     this.goOffline()
     this.isOnline = true
+    this.#session++
     this.#number = 0
-    this.#queue.reset([...this.#waiting])
   }
 
   /** The stream is gone: what was not acknowledged waits. */
   goOffline() {
     this.isOnline = false
-    this.#queue.reset()
+    this.#putSentBefore(this.#front)
     this.#sent.reset()
     this.#sentBytes = 0
   }
 
+  /** @param {Queue<Waiting>} queue */
+  #putSentBefore(queue) {
+    const writes = [...this.#sent].flatMap((sent) => sent.writes)
+    queue.unshift(writes.filter((write) => this.#isLast(write)))
+  }
+
   /** The next message to send; null if there is none, or too much is on its way. */
   nextMessage() {
-    if (this.#queue.length === 0 || this.#sentBytes >= WINDOW_BYTES) return null
-    /** @type {KeyedEntry[]} */
-    const entries = []
+    if (!this.isOnline || this.isSweeping || this.#sentBytes >= WINDOW_BYTES) return null
+    /** @type {Waiting[]} */
+    const writes = []
     const texts = []
     let size = 0
-    const isBatch = this.#beginsBatch()
-    for (let item = this.#queue.first; item !== undefined; item = this.#queue.first) {
-      if (isBatch) {
-        if (entries.length && !isOneBatch(item, entries[0])) break
-      } else if (size >= CHUNK_BYTES || this.#beginsBatch()) {
-        break
-      }
-      this.#queue.shift()
-      const [key, entry] = item
-      const text = encodeEntry(key, entry)
-      entries.push(item)
+    let first = this.#shift()
+    let second = this.#shift()
+    const isBatch = areTogether(first, second)
+    while (first !== undefined) {
+      const text = encodeEntry(first.key, first.entry)
+      writes.push(first)
       texts.push(text)
       size += utf8Length(text)
-      if (this.#waiting.get(key) === entry) this.#unsent.delete(key)
+      first.isSeen = true
+      const last = first
+      first = second
+      second = this.#shift()
+      if (isBatch ? !areTogether(last, first) : size >= CHUNK_BYTES || areTogether(first, second)) {
+        break
+      }
     }
+    this.#front.unshift([first, second].filter((write) => write !== undefined))
+    if (writes.length === 0) return null
     this.#number++
-    this.#sent.push({ number: this.#number, size, entries })
+    this.#sent.push({ number: this.#number, size, writes })
     this.#sentBytes += size
     return encodeEntries(texts)
   }
 
-  #beginsBatch() {
-    const { first, second } = this.#queue
-    return first !== undefined && second !== undefined && isOneBatch(first, second)
+  /** Takes the next write to send out of the queue. */
+  #shift() {
+    for (;;) {
+      const write = this.#front.shift() ?? this.#back.shift()
+      if (write === undefined || write.session === this.#session || this.#isLast(write)) return write
+    }
   }
 
   /** A message that carries no writes of this peer was sent: the relay counts it too. */
@@ -208,12 +288,9 @@ export class Outbox {
     for (let sent = this.#sent.first; sent && sent.number <= number; sent = this.#sent.first) {
       this.#sent.shift()
       this.#sentBytes -= sent.size
-      for (const [key, entry] of sent.entries) {
-        if (this.#waiting.get(key) === entry) {
-          this.#waiting.delete(key)
-          this.#base.delete(key)
-        }
-        taken.push([key, entry.stamp])
+      for (const write of sent.writes) {
+        if (this.#isLast(write)) this.#waiting.delete(write.key)
+        taken.push([write.key, write.entry.stamp])
       }
     }
     return taken
@@ -223,11 +300,12 @@ export class Outbox {
 /**
  * Whether two writes are of one batch.
  *
- * @param {KeyedEntry} one
- * @param {KeyedEntry} other
+ * @param {Waiting | undefined} one
+ * @param {Waiting | undefined} other
  */
-function isOneBatch([, one], [, other]) {
-  return compareStamps(one.stamp, other.stamp) === 0
+export function areTogether(one, other) {
+  if (one === undefined || other === undefined) return false
+  return compareStamps(one.entry.stamp, other.entry.stamp) === 0
 }
 
 /**

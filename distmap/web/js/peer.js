@@ -5,7 +5,7 @@
 /** @import { Entry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Port } from "./port.js" */
-import { Absence } from "./absence.js"
+import { ALONE, Absence, BY_PEER } from "./absence.js"
 import { encodeEntry, isObject, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
@@ -15,8 +15,9 @@ import { Timekeeper } from "./timekeeping.js"
 
 /** Of the channel protocol: major and minor. */
 export const VERSION = [1, 0]
-export const BY_PEER = "peer"
-export const ALONE = "alone"
+export { ALONE, BY_PEER }
+/** Messages of own writes, of about 64 KiB each if many wait, that are sent in one turn. */
+const TURN_MESSAGES = 4
 
 /** The state of one map, and its side of the channel. */
 export class Peer {
@@ -28,15 +29,14 @@ export class Peer {
   #port
   #open = false
   #online = false
-  /** @type {Absence | null} */
-  #absence = null
-  #wasInTouch = false
+  /** Whether something takes several turns; nothing is compared meanwhile. */
+  isBusy = false
   /**
-   * Since when this replica is ready with what it had before a long absence.
+   * How it became ready; it is told so once this is not busy.
    *
-   * @type {number | null}
+   * @type {string | null}
    */
-  #returnedMs = null
+  #how = null
 
   /**
    * @param {Replica} replica the entries
@@ -47,6 +47,7 @@ export class Peer {
     this.replica = replica
     this.reading = new Reading(replica, this.outbox)
     this.time = new Timekeeper(replica, this.outbox, port, nowMs)
+    this.absence = new Absence(replica, this.outbox, port)
     this.#port = port
     replica.inTouch = false
   }
@@ -65,7 +66,7 @@ export class Peer {
    * @param {number} knownMs until when the copy knows of all deletes
    */
   resume(knownMs) {
-    this.#wasInTouch = true
+    this.absence.wasInTouch = true
     this.replica.knownMs = knownMs
   }
 
@@ -97,8 +98,10 @@ export class Peer {
       replica.knownMs = replica.inTouch ? replica.clock.earliestMs() : 0
     }
     this.#open = this.#online = replica.inTouch = false
+    this.#how = null
     this.time.lost()
     this.reading.lost()
+    this.absence.lost()
     this.outbox.goOffline()
     this.#setPeers(0)
   }
@@ -127,7 +130,7 @@ export class Peer {
     else if (name === "refused" && isInteger(first)) this.#toldAccess(READ)
     else if (name === "time" && typeof first === "number" && typeof second === "number") {
       this.time.answered(first, second)
-      this.sendWrites() // what has a better stamp now
+      this.work()
       this.release()
     }
     // Anything else is of a newer relay.
@@ -146,20 +149,15 @@ export class Peer {
     this.release()
     if (!this.#open) return // a handler of what was released has left the map
     this.#online = this.time.online = true
-    if (!this.#hasToAsk()) {
-      this.outbox.goOnline()
-      this.sendWrites()
-    }
+    if (!this.absence.hasToAsk) this.outbox.goOnline()
+    this.work()
     this.#setPeers(members - 1)
   }
 
   /** @param {unknown} access */
   #toldAccess(access) {
     const { updates, writes } = this.reading.told(access)
-    if (this.reading.only && this.#absence !== null) {
-      writes.push(...this.#absence.giveUp())
-      this.#absence = null
-    }
+    if (this.reading.only) writes.push(...this.absence.giveUp())
     if (writes.length) this.#port.refused(writes, updates)
   }
 
@@ -177,22 +175,8 @@ export class Peer {
 
   /** @param {string} donor */
   #receiveDonor(donor) {
-    if (!this.#wasInTouch) this.replica.knownMs = 0
+    if (!this.absence.wasInTouch) this.replica.knownMs = 0
     this.#port.beginSync(donor)
-  }
-
-  /**
-   * Whether tombstones may be forgotten that this replica has not seen, or that are later than its
-   * writes: they then wait until it knows what became of their keys.
-   */
-  #hasToAsk() {
-    if (this.#absence !== null || (this.#wasInTouch && this.#wasAwayLong())) return true
-    return this.outbox.isOlder(this.replica.clock.earliestMs() - this.replica.retentionMs)
-  }
-
-  #wasAwayLong() {
-    const { clock, knownMs, retentionMs } = this.replica
-    return knownMs !== null && clock.latestMs() - knownMs > retentionMs
   }
 
   /** @param {unknown} message */
@@ -248,16 +232,24 @@ export class Peer {
    */
   wrote(update) {
     const { key, entry, old } = update
+    this.time.correction.wrote(update)
     this.reading.wrote(update)
-    this.outbox.add(key, entry, old?.stamp)
+    this.outbox.add(key, entry, this.absence.written(key, old?.stamp))
   }
 
-  /** Sends what waits in the outbox, as far as the window allows. */
-  sendWrites() {
-    while (this.#online) {
+  /**
+   * Sends what waits in the outbox, as far as the window allows.
+   *
+   * @param {number} [most] how many messages at most; the rest is sent in later turns
+   */
+  sendWrites(most = TURN_MESSAGES) {
+    while (this.#online && !this.time.correction.isOn) {
       const message = this.outbox.nextMessage()
       if (message === null) return
       this.#port.send(message)
+      if (--most > 0) continue
+      this.#port.workSoon()
+      return
     }
   }
 
@@ -277,65 +269,47 @@ export class Peer {
   }
 
   /**
-   * A donor told its floor: what may undo deletes that it has forgotten is set aside.
+   * A donor told its floor.
    *
    * @param {number} floorMs
    * @param {boolean} outdated
+   * @returns {boolean} whether nothing has to be set aside before the two compare
    */
   #met(floorMs, outdated) {
-    if (this.replica.inTouch) return // a repair
-    if (outdated) this.replica.journal?.outdated()
-    const writes = this.outbox.take(outdated && this.#wasInTouch ? null : floorMs)
-    if (writes.length === 0) return
-    this.#absence ??= new Absence(this.replica)
-    this.updated(this.#absence.setAside(writes))
+    this.absence.met(floorMs, outdated)
+    this.work()
+    return !this.isBusy
   }
 
   /** @param {string} how */
   #becomeReady(how) {
-    this.replica.inTouch = this.#wasInTouch = true
+    this.replica.inTouch = true
     if (!this.outbox.isOnline) this.outbox.goOnline()
-    const mayKnow = how === BY_PEER || this.peers === 0
-    this.#returnedMs = mayKnow ? this.replica.clock.latestMs() : null
-    this.#settle()
-    this.#endAbsence(how)
-    if (!this.#open) return // a handler has left the map meanwhile
-    this.sendWrites()
-    this.#port.becameReady(how)
+    this.absence.over(how, this.peers === 0)
+    this.#how = how
+    this.work()
   }
 
-  /** @param {string} how */
-  #endAbsence(how) {
-    const absence = this.#absence
-    this.#absence = null
-    if (absence === null) return
-    if (how === ALONE) {
-      this.updated(absence.restore(this.outbox))
-      return
+  /**
+   * Goes on with what takes several turns, and tells that this peer is ready if it waits for that
+   * only.
+   */
+  work() {
+    this.isBusy = !(this.time.work() && this.absence.work())
+    this.sendWrites()
+    if (this.isBusy) {
+      this.#port.workSoon()
+    } else if (this.#how !== null) {
+      const how = this.#how
+      this.#how = null
+      this.#port.becameReady(how)
     }
-    const end = absence.end(this.outbox)
-    this.#port.restamped(end.offered)
-    this.updated(end.offered)
-    this.#port.taken(end.taken)
-    this.#port.superseded(end.superseded)
   }
 
   /** Now and then, while ready: asks for the time, and settles what an absence left. */
   lookUp() {
     this.time.ask()
-    this.#settle()
-  }
-
-  /**
-   * Decides whether this replica knows of all deletes: it was not away for long, or whoever knew
-   * better would by now have been away for as long.
-   */
-  #settle() {
-    const { clock, retentionMs } = this.replica
-    const sinceMs = this.#returnedMs === null ? 0 : clock.earliestMs() - this.#returnedMs
-    if (!this.#wasAwayLong() || sinceMs > retentionMs) {
-      this.replica.knownMs = this.#returnedMs = null
-    }
+    this.absence.settle()
   }
 
   /**

@@ -82,7 +82,7 @@ export class Persistence {
    * @param {string} key
    */
   wrote(key) {
-    if (this.state !== FAILED) this.#journal.wrote(key)
+    if (this.state !== FAILED) this.#journal.wrote(key, this.#peer?.outbox.get(key))
   }
 
   /**
@@ -96,7 +96,8 @@ export class Persistence {
       ...listener,
       taken: (writes) => {
         listener.taken(writes)
-        for (const [key] of writes) this.wrote(key)
+        if (this.state === FAILED) return
+        for (const [key] of writes) this.#journal.taken(key)
       },
       restamped: (updates) => {
         listener.restamped(updates)

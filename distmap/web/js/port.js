@@ -25,6 +25,7 @@
  * @property {(peers: number) => void} peersChanged the number of other peers has changed
  * @property {(peer: string, digest: Summary) => void} heardDigest another peer told the digest of
  *   its replica
+ * @property {() => void} workSoon call Peer.work() in a turn of its own, if that is not due already
  * @property {(writes: KeyedEntry[]) => void} superseded these own writes of long ago were not
  *   offered again
  */

@@ -70,8 +70,12 @@ export class Reading {
     /** @type {KeyedEntry[]} */
     const writes = []
     if (this.#known) return { updates, writes }
-    for (const { key, entry } of this.#outbox.take()) {
+    this.#outbox.beginSweep({ sent: true })
+    this.#outbox.sweep(Infinity, ({ key, entry }) => {
       writes.push([key, entry])
+      return false
+    })
+    for (const [key, entry] of writes) {
       if (this.#replica.entries.get(key) !== entry) continue
       const gone = this.#replica.forget(key)
       const original = originals.get(key)

@@ -6,8 +6,8 @@
 // saved outbox only when its entry is saved.
 
 /** @import { Stamp } from "./clock.js" */
+/** @import { Entry } from "./entries.js" */
 /** @import { Journal, Notes } from "./journal.js" */
-/** @import { Waiting } from "./outbox.js" */
 /** @import { Peer } from "./peer.js" */
 /** @import { Changed, Copy, Found, Table } from "./store.js" */
 import { compareStamps } from "./clock.js"
@@ -29,7 +29,7 @@ export class Saving {
   #journal
   /** @type {Map<string, Stamp>} of the writes in the saved outbox, as last read or saved here */
   #saved = new Map()
-  /** @type {Waiting[]} the writes of the saved outbox, while it is read */
+  /** @type {{ key: string, entry: Entry, base: Stamp | undefined }[]} the writes of the saved outbox, while it is read */
   #writes = []
   /** The time of the last touch, as last read or saved here. */
   #syncedMs = 0
@@ -121,7 +121,7 @@ export class Saving {
 
   /** Saves what has changed up to now. */
   async save() {
-    if (this.#peer.replica.inTouch) await this.#saveAll()
+    if (this.#knowsAll) await this.#saveAll()
     else await this.#saveWrites()
   }
 
@@ -129,14 +129,18 @@ export class Saving {
   async #saveWrites() {
     const { outbox } = this.#peer
     const { writes } = this.#journal
-    const keys = [...writes].filter((key) => outbox.has(key))
+    // Also what was acknowledged meanwhile: it stays until its entry is saved.
+    const isUnsaved = (/** @type {string} */ key) => outbox.has(key) || writes.get(key) !== undefined
+    const keys = [...writes.keys()].filter(isUnsaved)
     if (keys.length === 0) return
     for (const step of this.#steps(keys)) {
+      const before = new Map(step.map((key) => [key, outbox.get(key) ?? writes.get(key)]))
       for (const key of step) writes.delete(key)
       await this.#copy.update({ entries: [], outbox: step }, (found) => {
-        // What was acknowledged just now stays until its entry is saved.
-        const waiting = step.filter((key) => outbox.has(key))
-        for (const key of step) if (!outbox.has(key)) writes.add(key)
+        for (const key of step) {
+          if (!outbox.has(key) && !writes.has(key)) writes.set(key, undefined)
+        }
+        const waiting = new Map(step.map((key) => [key, outbox.get(key) ?? before.get(key)]))
         return { entries: [], outbox: this.#changeWrites(found, waiting) }
       })
     }
@@ -151,7 +155,7 @@ export class Saving {
       forgotMs: replica.forgotMs,
       syncedMs: syncedMs ?? 0,
     }
-    const keys = [...new Set([...batch.writes, ...batch.changes.keys()])]
+    const keys = [...new Set([...batch.writes.keys(), ...batch.changes.keys()])]
     if (keys.length === 0 && batch.syncedMs - this.#syncedMs < this.#stepMs) return
     let done = 0
     if (batch.absences === this.#absences || (await this.#purge(batch))) {
@@ -205,7 +209,8 @@ export class Saving {
         const change = records.changeEntry(key, entry, batch.changes.get(key), record)
         if (change !== undefined) changed.entries.push([key, change])
       }
-      changed.outbox = this.#changeWrites(found, writes)
+      const waiting = new Map(writes.map((key) => [key, this.#peer.outbox.get(key)]))
+      changed.outbox = this.#changeWrites(found, waiting)
       return changed
     })
     return isSaved
@@ -222,14 +227,13 @@ export class Saving {
 
   /**
    * @param {Found} found
-   * @param {string[]} keys
+   * @param {Map<string, records.SavedWrite | undefined>} writes what is to be there
    * @returns {[key: string, record: string | null][]}
    */
-  #changeWrites(found, keys) {
+  #changeWrites(found, writes) {
     /** @type {[key: string, record: string | null][]} */
     const changed = []
-    for (const key of keys) {
-      const write = this.#peer.outbox.get(key)
+    for (const [key, write] of writes) {
       const known = this.#saved.get(key)
       const change = records.changeWrite(key, write, known, found.outbox.get(key))
       if (change !== undefined) changed.push([key, change])
@@ -266,7 +270,12 @@ export class Saving {
 
   /** @param {Batch} batch */
   #isValid({ absences }) {
-    return this.#peer.replica.inTouch && this.#journal.absences === absences
+    return this.#knowsAll && this.#journal.absences === absences
+  }
+
+  /** In touch, and no writes are set aside any more: those are in the saved outbox alone. */
+  get #knowsAll() {
+    return this.#peer.replica.inTouch && !this.#peer.isBusy
   }
 
   /** The time of the last touch need not be more exact than the end of tombstones. */

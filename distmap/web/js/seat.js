@@ -53,9 +53,12 @@ export class Seat {
   /** @type {Timer | null} */
   #reopenTimer = null
   #sendScheduled = false
+  /** @type {Timer | null} */
+  #workTimer = null
   #reopens = 0
   #started = false
   #closed = false
+  #left = Promise.resolve()
 
   /**
    * @param {Connection} connection rides on it
@@ -109,11 +112,12 @@ export class Seat {
   }
 
   /** Leaves the channel, and tells the map; a second call does nothing. */
-  async close() {
-    if (this.#closed) return
+  close() {
+    if (this.#closed) return this.#left
     this.#closed = true
-    this.peer.sendWrites()
+    this.peer.sendWrites(Infinity)
     this.#releaseTimer?.cancel()
+    this.#workTimer?.cancel()
     this.#stopReopening()
     this.#connection.detach(this)
     this.#endTalk()
@@ -121,7 +125,9 @@ export class Seat {
     this.#stream = null
     if (stream !== null) this.#session?.closeStream(stream)
     this.#session?.flush()
-    await this.#listener.left()
+    this.#left = this.#listener.left()
+    this.#connection.waitFor(this.#left)
+    return this.#left
   }
 
   // -- the connection's side ----------------------------------------------------------------------
@@ -244,6 +250,14 @@ export class Seat {
    */
   serve(client, reader) {
     if (this.#session !== null) this.#syncs.serve(this.#session, client, reader)
+  }
+
+  workSoon() {
+    if (this.#closed) return
+    this.#workTimer ??= this.#scheduler.soon(() => {
+      this.#workTimer = null
+      this.peer.work()
+    })
   }
 
   /**

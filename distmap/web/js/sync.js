@@ -48,7 +48,7 @@ export const FRESH_MS = 5000
 export const SLACK = 10_000
 
 /** @typedef {(answer: Answer) => Update[]} AnswerHandler */
-/** @typedef {(floorMs: number, outdated: boolean) => void} Met */
+/** @typedef {(floorMs: number, outdated: boolean) => boolean} Met */
 
 /** The side that asks, and that has the whole union at the end. */
 export class Newcomer {
@@ -56,6 +56,8 @@ export class Newcomer {
   blank
   /** The conversation is at its end: the two are equal. */
   done = false
+  /** It has met the donor, and compares once goOn() is called. */
+  waits = false
   /** How many entries one side lacked, but for those that may have been on their way. */
   repaired = 0
   #replica
@@ -85,10 +87,10 @@ export class Newcomer {
   /**
    * @param {Replica} replica what it takes into and gives from
    * @param {Met} [met] is called with the donor's floor, and whether it has forgotten deletes that
-   *   the replica may not know of, before anything is compared
+   *   the replica may not know of, before anything is compared; tells whether that may begin
    * @param {boolean} [reader] this side may only read: what it has and the donor has not goes
    */
-  constructor(replica, met = () => {}, reader = false) {
+  constructor(replica, met = () => true, reader = false) {
     this.#reader = reader
     this.blank = replica.entries.size === 0
     this.#replica = replica
@@ -113,7 +115,7 @@ export class Newcomer {
     /** @type {Update[]} */
     let updates = []
     if (answer.event === "hello") {
-      this.#receiveHello(answer)
+      return [this.#receiveHello(answer), []]
     } else if (answer.event === "done") {
       return [[], this.#receiveDone(answer)]
     } else {
@@ -129,15 +131,23 @@ export class Newcomer {
   #receiveHello(hello) {
     if (this.#hello !== null) throw new RemoteProtocolError("a second hello")
     this.#hello = hello
-    const { count, sum, floor_ms: floorMs } = hello
+    const { count, floor_ms: floorMs } = hello
     const { knownMs } = this.#replica
     const outdated = knownMs !== null && floorMs > knownMs
-    this.#met(floorMs, outdated)
+    this.waits = !this.#met(floorMs, outdated)
     if (!outdated) this.#replica.adoptFloor(floorMs)
     if (this.#reader) this.#replica.forgetFloor()
     this.#budget = 2 * count + SLACK
+    return this.waits ? [] : this.goOn()
+  }
+
+  /** Begins to compare; returns what to send. */
+  goOn() {
+    const { count, sum } = /** @type {Hello} */ (this.#hello)
+    this.waits = false
     const mine = this.blank ? /** @type {Summary} */ ([0, 0]) : this.#replica.digest()
     this.#judge("", mine, [count, sum], SPLIT_ABOVE)
+    return this.#ask()
   }
 
   /**

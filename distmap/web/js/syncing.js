@@ -29,6 +29,8 @@ export const OPEN = "[stream-server]:open"
  * @property {string} uri
  * @property {Replica} replica
  * @property {Scheduler} scheduler
+ * @property {boolean} isBusy whether something takes several turns that has to be over before anything
+ *   is compared
  * @property {() => Newcomer} newConversation this peer's part as a newcomer
  * @property {(updates: Update[]) => void} merged the donor's entries took their place
  * @property {(updates: Update[]) => void} learned the newcomer's did: they are news to the others
@@ -48,6 +50,7 @@ class Conversation {
   stopped = false
   #session
   #joined = false
+  #begun = false
   /** @type {Timer | null} */
   #turn = null
   #beganMs
@@ -76,6 +79,11 @@ class Conversation {
     return true
   }
 
+  /** Whether there is something to do that no message brings. */
+  get waits() {
+    return false
+  }
+
   /** Handles a message of the inbox, if there is one. */
   step() {}
 
@@ -96,8 +104,7 @@ class Conversation {
   /** @param {unknown} payload */
   streamData(payload) {
     if (this.stopped) return
-    this.#stall.cancel()
-    this.#stall = this.#startStall()
+    this.#restartStall()
     this.#bytes += utf8Length(JSON.stringify(payload))
     if (this.#trickles()) {
       this.fail("too slow")
@@ -149,10 +156,14 @@ class Conversation {
   /** Handles one message, once the tree of sums is up to date; the rest in later turns. */
   #takeTurn() {
     this.#turn = null
-    if (this.needsSums && !this.party.replica.fold(FOLD_KEYS)) {
+    if (this.#begun && this.inbox.length === 0 && !this.waits) return
+    const { isBusy, replica } = this.party
+    if (isBusy || (this.needsSums && !replica.fold(FOLD_KEYS))) {
+      this.#restartStall() // it is not the other side that takes long
       this.#takeTurnSoon()
       return
     }
+    this.#begun = true
     try {
       this.step()
     } catch (error) {
@@ -163,7 +174,7 @@ class Conversation {
       if (stream !== null) this.#session.error(stream, error.message, error.code)
       return
     }
-    if (this.inbox.length && !this.stopped) this.#takeTurnSoon()
+    if (!this.stopped) this.#takeTurnSoon() // also if nothing waits: more may come in this turn
   }
 
   #takeTurnSoon() {
@@ -174,6 +185,11 @@ class Conversation {
   #trickles() {
     const seconds = (this.party.scheduler.nowMs() - this.#beganMs) / 1000
     return seconds > PATIENCE_SECONDS && this.#bytes < seconds * LEAST_RATE_BYTES
+  }
+
+  #restartStall() {
+    this.#stall.cancel()
+    this.#stall = this.#startStall()
   }
 
   #startStall() {
@@ -206,12 +222,19 @@ export class Syncing extends Conversation {
   }
 
   /** @override */
+  get waits() {
+    return this.#newcomer.waits
+  }
+
+  /** @override */
   step() {
     if (!this.#started) {
       this.#started = true
       this.send(this.#newcomer.start())
     }
-    if (this.inbox.length) {
+    if (this.#newcomer.waits) {
+      this.send(this.#newcomer.goOn())
+    } else if (this.inbox.length) {
       const [messages, updates] = this.#newcomer.receive(this.inbox.shift())
       this.party.merged(updates)
       this.send(messages)

@@ -40,6 +40,10 @@ export class Syncs {
     return this.#peer.replica
   }
 
+  get isBusy() {
+    return this.#peer.isBusy
+  }
+
   // -- beginning and ending -----------------------------------------------------------------------
 
   /**

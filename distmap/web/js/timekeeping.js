@@ -1,10 +1,9 @@
-// One peer's idea of the relay's time, and what is done about what a wrong clock has stamped.
+// One peer's idea of the relay's time.
 
-/** @import { Entry } from "./entries.js" */
-/** @import { Replica, Update } from "./lww.js" */
+/** @import { Replica } from "./lww.js" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
-import { Restamper, compareStamps } from "./clock.js"
+import { Correction } from "./correction.js"
 import { OffsetEstimator } from "./offset.js"
 
 /** If an acknowledgement names a time so far from the estimated one, the relay is asked. */
@@ -17,7 +16,6 @@ export class Timekeeper {
   /** @type {Set<string>} ids of writers: this replica's, and those whose unsent writes it took */
   writers
   #replica
-  #outbox
   #port
   #nowMs
   #openedMs = 0
@@ -33,7 +31,7 @@ export class Timekeeper {
   constructor(replica, outbox, port, nowMs) {
     this.writers = new Set([replica.clock.writer])
     this.#replica = replica
-    this.#outbox = outbox
+    this.correction = new Correction(replica, outbox, port, this.writers)
     this.#port = port
     this.#nowMs = nowMs
   }
@@ -91,8 +89,6 @@ export class Timekeeper {
     return this.online
   }
 
-  // -- putting right ------------------------------------------------------------------------------
-
   /**
    * @param {number} askedMs
    * @param {number} timeMs
@@ -102,42 +98,22 @@ export class Timekeeper {
     clock.heardMs = timeMs
     const offsetMs = this.#offset.add(askedMs, this.#nowMs(), timeMs)
     if (offsetMs === null || !clock.correct(offsetMs)) return
-    // It was far ahead. What nobody has seen is stamped anew; what was sent, others hold back until
-    // its time: so does this peer, and writes it once more with a good stamp.
-    this.#replica.observeAgain()
-    const own = this.#outbox.unsent.filter((key) => this.#isOwn(this.#replica.entries.get(key)))
-    const updates = this.#replica.restamp(own)
-    this.#outbox.replace(updates.map(({ key, entry }) => [key, entry]))
-    this.#port.restamped(updates)
-    this.#holdAgain()
+    // It was far ahead.
+    this.correction.begin()
+    this.work()
   }
 
   /**
-   * Whether an entry is this peer's: another, whose clock is as wrong, may have overwritten it.
+   * Goes on with what a wrong clock has left to do.
    *
-   * @param {Entry | undefined} entry
+   * @returns {boolean} whether nothing is
    */
-  #isOwn(entry) {
-    return entry !== undefined && this.writers.has(entry.stamp.writer)
-  }
-
-  #holdAgain() {
-    // By stamp: in the order they were written, those of a batch together.
-    const ahead = this.#replica.holdAgain()
-    ahead.sort(([, one], [, other]) => compareStamps(one.stamp, other.stamp))
-    const stamps = new Restamper(this.#replica.clock)
-    /** @type {Update[]} */
-    const gone = []
-    for (const [key, entry] of ahead) {
-      if (this.#isOwn(entry)) {
-        const update = this.#replica.rewrite(key, entry.value, stamps.anew(entry.stamp))
-        this.#outbox.add(key, update.entry)
-        this.#port.restamped([update])
-      } else {
-        gone.push({ key, entry: { ...entry, value: null }, old: entry })
-      }
+  work() {
+    const { correction } = this
+    if (correction.work() && correction.toFetch) {
+      correction.toFetch = false
+      if (this.online) this.#port.send(JSON.stringify(["sync", null]))
     }
-    if (gone.length) this.#port.updated(gone)
-    if (ahead.length && this.online) this.#port.send(JSON.stringify(["sync", null]))
+    return !correction.isOn
   }
 }
