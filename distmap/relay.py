@@ -131,7 +131,9 @@ class RelayService(Service):
             self._reactor,
             self.resource,
             # As many again may be about to become WebSockets, or get the page.
-            Admission(options.connections, options.connections_per_address),
+            Admission(
+                options.connections, options.connections_per_address, self.server.proxies.trusts
+            ),
             options.websocket.handshake_seconds,
             options.header_bytes,
             lambda event, cause: self.server.counts.observe(event, {"code": cause}),

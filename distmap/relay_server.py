@@ -67,7 +67,9 @@ class RelayServer:
             args = (self.core, self.schedule, options.authorizer_seconds)
             self._doorkeeper = Doorkeeper(reactor, options.authorizer, *args)
         self.counts = Counts()
-        self.admission = Admission(options.connections, options.connections_per_address)
+        self.admission = Admission(
+            options.connections, options.connections_per_address, self.proxies.trusts
+        )
         self._prepare = prepare
         self._flush_call: IDelayedCall | None = None
         self._turn_began: float | None = None
