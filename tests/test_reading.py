@@ -221,6 +221,7 @@ class Hostile(TestCase):
         await fires(writer.ready())
         await fires(victim.ready())
         await fires(writer.set("apple", 1))
+        await until(lambda: "apple" in victim)
         donor = writer._seat.peer.id
         told: list[Change] = []
         writer.observe(told.append)
