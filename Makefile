@@ -3,6 +3,7 @@
 #              pytest, trial, the lowest versions
 #              (make test JOBS=4: so many tests at a time, 2 if not told)
 # make simulate  whole networks on virtual time, with faults (make simulate SEEDS=10000)
+# make fuzz      what a peer can send, in any order (make fuzz EXECUTIONS=10000000)
 # make bench   speed and memory beside other systems, for docs/performance.md (BENCH=--quick: a look)
 # make soak    tabs come and go at a relay, and nothing may stay of them (make soak MINUTES=30)
 # make docs    the documentation, as HTML in docs/_build
@@ -18,6 +19,7 @@ PORT ?= 8080
 CHROMIUM ?= chromium
 export CHROMIUM
 SEEDS ?= 1000
+EXECUTIONS ?= 1000000
 JOBS ?= 2
 BENCH ?= --docs
 MINUTES ?= 3
@@ -35,7 +37,7 @@ VERSION := $(shell $(WHICH_VERSION) 2>/dev/null)
 METADATA := setup.cfg pyproject.toml
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run simulate soak bench test lint format pytest trial test-lowest docs setup chromium clean
+.PHONY: run simulate fuzz soak bench test lint format pytest trial test-lowest docs setup chromium clean
 .NOTPARALLEL:
 
 run: $(VENV)/.run
@@ -73,6 +75,9 @@ simulate: setup
 # To put the result into docs/operations.md: make soak MINUTES=30 SOAK=--docs
 soak: setup
 	$(VENV)/bin/python -m benchmarks.soak --minutes $(MINUTES) $(SOAK)
+
+fuzz: setup
+	nice -n 10 $(VENV)/bin/python -m tests.fuzz --executions $(EXECUTIONS)
 
 # It installs the systems that it compares with by itself, and skips those that it cannot have.
 bench: $(VENV)/.run

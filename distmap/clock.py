@@ -16,6 +16,10 @@ MAX_AHEAD_MS: Final = 60_000
 """How far ahead of the relay's time a stamp may be and still be taken at once."""
 HEARD_MS: Final = 30_000
 """How far the local clock is believed to have gone on since the relay last told its time."""
+MAX_TIME_MS: Final = 8_640_000_000_000_000
+"""The latest time that anybody may tell: the last that ECMAScript has a date for. Stamps go
+further, so that there is always a later one.
+"""
 MAX_COUNTER: Final = 2**53 - 1
 """The greatest integer that a stamp can carry on the wire."""
 

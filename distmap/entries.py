@@ -31,8 +31,12 @@ _is_writer = re.compile(r"[A-Za-z0-9_-]{1,32}").fullmatch
 
 
 @lru_cache(4096)
-def _writer(name: str) -> str:
-    """A writer's name, one object for all its entries."""
+def check_writer(name: str) -> str:
+    """A writer's name, one object for all its entries.
+
+    Raises:
+        RemoteProtocolError: no writer has such a name.
+    """
     if not _is_writer(name):
         raise RemoteProtocolError("a writer is 1 to 32 of A-Z a-z 0-9 _ -")
     return intern(name)
@@ -138,10 +142,10 @@ class _Delete(msgspec.Struct, tag_field="event", tag="delete", gc=False):
 
 # What nearly all entries look like: written by this module, of printable ASCII, a string or a small
 # integer. Such a value is canonical as it stands.
-_PLAIN_VALUE: Final = rb'("[ !#-\[\]-~]*"|0|-?[1-9][0-9]{0,14}|true|false|null)'
-_match_plain_value = re.compile(_PLAIN_VALUE).fullmatch
+PLAIN_VALUE: Final = rb'(?:"[ !#-\[\]-~]*"|0|-?[1-9][0-9]{0,14}|true|false|null)'
+_match_plain_value = re.compile(PLAIN_VALUE).fullmatch
 _match_plain = re.compile(
-    rb'\{"event":"set","key":"([ !#-\[\]-~]{1,1024})","value":' + _PLAIN_VALUE + rb","
+    rb'\{"event":"set","key":"([ !#-\[\]-~]{1,1024})","value":(' + PLAIN_VALUE + rb"),"
     rb'"stamp":\[(0|[1-9][0-9]{0,14}),(0|[1-9][0-9]{0,14}),"([A-Za-z0-9_-]{1,32})"\]\}'
 ).fullmatch
 
@@ -180,7 +184,7 @@ def check_entry(wire: WireSet | WireDelete, max_value_bytes: int) -> tuple[str, 
     except INVALID as error:
         raise RemoteProtocolError(str(error)) from None
     ms, counter, writer = wire.stamp
-    return key, Entry(Stamp(ms, counter, _writer(writer)), value)
+    return key, Entry(Stamp(ms, counter, check_writer(writer)), value)
 
 
 def decode_entries(
@@ -215,7 +219,7 @@ def decode_plain(text: bytes | Raw, max_value_bytes: int) -> tuple[str, Entry] |
     key, value, ms, counter, writer = plain.groups()
     if len(value) > max_value_bytes:
         return None
-    return key.decode(), Entry(Stamp(int(ms), int(counter), _writer(writer.decode())), value)
+    return key.decode(), Entry(Stamp(int(ms), int(counter), check_writer(writer.decode())), value)
 
 
 def decode_entry(

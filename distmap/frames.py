@@ -7,12 +7,13 @@ on byte for byte.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from distmap.errors import LimitExceeded, RemoteProtocolError
 
@@ -29,10 +30,15 @@ EVENTS: Final = frozenset({NEW, DATA, END, CLOSE, ERROR, PAUSE, RESUME})
 MESSAGE_BYTES: Final = 256 * 1024
 """What is gathered for one recipient is cut into messages of about this size."""
 
+MAX_CODE: Final = 2**53 - 1
+"""Of the codes of errors that are integers, either way from 0."""
+
 Frame: TypeAlias = tuple[str, str, Raw]
 """``(stream id, event, payload)``; the payload of an event that has none is empty."""
 
 NO_PAYLOAD: Final = Raw(b"")
+
+_LONG_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ _data_frames = msgspec.json.Decoder(tuple[str, str, Raw])
 _bare_frames = msgspec.json.Decoder(tuple[str, str])
 # msgspec reports an invalid text in several ways; all of them mean a malformed frame.
 MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_data_of = re.compile(rb'\["((?:[^"\\]|\\.)*)","data",(.*)\]', re.DOTALL).fullmatch
 
 encode_json = msgspec.json.encode
 
@@ -106,8 +113,28 @@ def change_prefix(data: bytes, old: bytes, new: bytes) -> bytes:
     return data if old == new else (b"\n" + data).replace(b"\n" + old, b"\n" + new)[1:]
 
 
-def decode_frame(line: bytes) -> Frame:
+def _is_cut_well(data: bytes, count: int) -> bool:
+    """Whether every newline in a text of so many frames stands behind one of them: one inside a
+    payload would cut the frame in two for whoever the payload is passed on to.
+    """
+    if len(data) < _LONG_BYTES * count:
+        # "]\\n[" is valid JSON nowhere else than between two frames.
+        return data.count(b"\n") == count and data.count(b"]\n[") == count - 1
+    # To look for a byte is much quicker than to count it, but for the first step.
+    end = -1
+    for _ in range(count - 1):
+        end = data.find(b"\n", end + 1)
+        if data[end - 1 : end + 2] != b"]\n[":
+            return False
+    return data.find(b"\n", end + 1) == len(data) - 1
+
+
+def decode_frame(line: bytes, *, is_last: bool = False) -> Frame:
     """Decodes one frame, without its newline.
+
+    Args:
+        line: the frame.
+        is_last: see :class:`FrameDecoder`.
 
     Raises:
         RemoteProtocolError: it is not a JSON array of two strings and at most one payload.
@@ -117,6 +144,8 @@ def decode_frame(line: bytes) -> Frame:
         return _data_frames.decode(line)
     except MALFORMED as error:
         reason = str(error)
+        if is_last and isinstance(error, RecursionError) and (found := _data_of(line)):
+            return msgspec.json.decode(b'"%b"' % found[1], type=str), DATA, Raw(found[2])
     try:
         return *_bare_frames.decode(line), NO_PAYLOAD
     except MALFORMED:
@@ -140,7 +169,7 @@ class _New(msgspec.Struct):
 class _Fault(msgspec.Struct):
     # JSON.stringify(new Error("lost")) is "{}": npm sends just that.
     message: str = ""
-    code: str | int = "error"
+    code: str | Annotated[int, Meta(ge=-MAX_CODE, le=MAX_CODE)] = "error"
 
 
 _new = msgspec.json.Decoder(_New)
@@ -182,11 +211,20 @@ def encode_fault(message: str, code: str) -> bytes:
 
 
 class FrameDecoder:
-    """Cuts a byte stream into frames; a frame may be cut over any number of chunks."""
+    """Cuts a byte stream into frames; a frame may be cut over any number of chunks.
 
-    __slots__ = ("_limits", "_partial")
+    Args:
+        limits: what is taken.
+        is_last: payloads are not passed on from here. How deeply nested a payload can be checked
+            depends on how deep the stack is here. One that was not too deep for the relay must not
+            cost whoever it comes to the connection: it is then taken without a check, and is the
+            business of the stream.
+    """
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+    __slots__ = ("_is_last", "_limits", "_partial")
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS, *, is_last: bool = False) -> None:
+        self._is_last = is_last
         self._limits = limits
         self._partial = bytearray()
 
@@ -209,11 +247,7 @@ class FrameDecoder:
             except MALFORMED:
                 pass
             else:
-                # Every newline must stand between two frames: one inside a payload would cut
-                # the frame in two for whoever the payload is passed on to. "]\\n[" is valid JSON
-                # nowhere else than there.
-                count = len(frames)
-                if data.count(b"\n") == count and data.count(b"]\n[") == count - 1:
+                if _is_cut_well(data, len(frames)):
                     return frames, None
         return self._feed_lines(data)
 
@@ -227,7 +261,7 @@ class FrameDecoder:
                 if len(whole) > limit:
                     raise LimitExceeded(f"a frame is over {limit} bytes")
                 if whole.strip(b" \t\r"):
-                    frames.append(decode_frame(whole))
+                    frames.append(decode_frame(whole, is_last=self._is_last))
             self._partial += rest
             if len(self._partial) > limit:
                 raise LimitExceeded(f"a frame is over {limit} bytes")

@@ -153,7 +153,7 @@ class Hub(Generic[LinkT]):
                 self.donors.ready(member)
             case ["sync", None | str()]:
                 self.donors.find_another(member, message[1])
-            case ["time", int() | float()]:
+            case ["time", int() | float() as sent_ms] if not isinstance(sent_ms, bool):
                 self._tell(member, "time", message[1], self._now_ms())
             case _:
                 raise RemoteProtocolError("a message that the relay does not know")

@@ -79,6 +79,7 @@ class Replica:
         self._tree = RangeTree()
         # Keys whose entry the tree has not seen yet: hashing is put off until somebody compares.
         self._stale: set[str] = set()
+        self._unhashed: list[str] = []  # the same, of those that came together
         self._tombstones = Tombstones()
         self._joined_ms = 0
 
@@ -143,25 +144,24 @@ class Replica:
         self.clock.observe(entry.stamp)
         return self._place(key, entry, old)
 
-    def merge_many(self, items: Iterable[tuple[str, Entry]]) -> list[Update]:
+    def merge_many(self, items: dict[str, Entry]) -> list[Update]:
         """Takes many entries from who is trusted, each as :meth:`merge` does; values of unknown
-        keys, of which a newcomer gets many, by a shorter way.
+        keys, of which a newcomer gets many, together.
         """
-        entries, stale = self.entries, self._stale
-        latest_ms = self.clock.latest_ms() + MAX_AHEAD_MS
-        updates: list[Update] = []
-        for key, entry in items:
-            stamp = entry.stamp
-            if key in entries or entry.value is None or stamp.ms > latest_ms:
-                update = self.merge(key, entry, trusted=True)
-                if update is not None:
-                    updates.append(update)
-                continue
-            entries[key] = entry
-            stale.add(key)
-            updates.append(Update(key, entry, None))
-            self.live += 1
-            self.clock.observe(stamp)
+        known, latest_ms = self.entries, self.clock.latest_ms() + MAX_AHEAD_MS
+        others = {
+            key: entry
+            for key, entry in items.items()
+            if key in known or entry.value is None or entry.stamp.ms > latest_ms
+        }
+        fresh = items if not others else {k: e for k, e in items.items() if k not in others}
+        if fresh:
+            known.update(fresh)
+            self._unhashed += fresh
+            self.live += len(fresh)
+            self.clock.observe(max([entry.stamp for entry in fresh.values()]))
+        updates = [Update(key, entry, None) for key, entry in fresh.items()]
+        updates += filter(None, (self.merge(k, e, trusted=True) for k, e in others.items()))
         return updates
 
     def trusts(self, known_ms: int | None) -> bool:
@@ -240,14 +240,14 @@ class Replica:
     def fold(self, most: int) -> bool:
         """Brings the tree of sums up to date by `most` keys; True once it is."""
         collected = self.collect(most)
-        for _ in range(min(most, len(self._stale))):
-            key = self._stale.pop()
+        for _ in range(min(most, len(self._stale) + len(self._unhashed))):
+            key = self._stale.pop() if self._stale else self._unhashed.pop()
             entry = self.entries.get(key)
             if entry is None:
                 self._tree.discard(key)
             else:
                 self._tree.put(key, entry_hash(key, entry))
-        return collected and not self._stale
+        return collected and not (self._stale or self._unhashed)
 
     @property
     def tree(self) -> RangeTree:

@@ -37,6 +37,7 @@ class MuxDemux:
         limits: what is taken from the other side.
         id_prefix: begins the ids of the streams that this side opens; the two sides of a
             connection on which both open streams need different ones.
+        is_last: see :class:`FrameDecoder`.
 
     Attributes:
         frames_in: how many frames came.
@@ -48,15 +49,15 @@ class MuxDemux:
         *("closing", "frames_in", "openings", "streams"),
     )
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS, id_prefix: str = "") -> None:
+    def __init__(
+        self, limits: Limits = DEFAULT_LIMITS, id_prefix: str = "", is_last: bool = False
+    ) -> None:
         self.streams: dict[str, MuxStream] = {}
-        self.closing = False
+        self.closing = self._failed = False
         self.frames_in = self.openings = 0
         self._limits = limits
-        self._decoder = FrameDecoder(limits)
-        self._out: list[bytes] = []
+        self._decoder, self._out = FrameDecoder(limits, is_last=is_last), list[bytes]()
         self._ids = StreamIds(id_prefix, limits.id_bytes)
-        self._failed = False
 
     @property
     def has_output(self) -> bool:
@@ -89,7 +90,7 @@ class MuxDemux:
         Raises:
             LocalProtocolError: the connection is closing, or neither side could send.
         """
-        if self.closing or self._failed:
+        if self.closing:
             raise LocalProtocolError("the connection is closing: no stream can be opened")
         if not (writable or readable):
             raise LocalProtocolError("a stream must be writable or readable")
@@ -152,9 +153,9 @@ class MuxDemux:
 
     def disconnect(self) -> list[MuxEvent]:
         """The connection is gone: closes all streams; nothing is sent any more."""
-        self._failed = True
+        self._failed = self.closing = True
         events = [event for stream in list(self.streams.values()) for event in self._close(stream)]
-        self._out.clear()
+        self._out = []
         return events
 
     # -- in ---------------------------------------------------------------------------------------
@@ -262,12 +263,11 @@ class MuxDemux:
 
     def _receive_error(self, stream: MuxStream, payload: Raw, events: list[MuxEvent]) -> None:
         try:
-            detail = frames.decode_fault(payload)
+            events.append((Kind.ERROR, stream, frames.decode_fault(payload)))
         except RemoteProtocolError as error:
             self._fault(stream, str(error), events)
-            return
-        events.append((Kind.ERROR, stream, detail))
-        events += self._close(stream)
+        else:
+            events += self._close(stream)
 
     def _receive_pause(self, stream: MuxStream, paused: bool, events: list[MuxEvent]) -> None:
         if stream.send_paused != paused:

@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from distmap import channel_wire as wire
 from distmap.absence import ALONE, BY_PEER, Absence
 from distmap.access import READ
-from distmap.channel_wire import Welcome, decode_control, decode_message
 from distmap.entries import decode_plain, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
@@ -22,7 +22,6 @@ from distmap.port import Port
 from distmap.reading import Reader, Reading
 from distmap.sync import Newcomer, merge_all
 from distmap.timekeeping import Timekeeper
-from distmap.values import NOT_JSON
 
 TURN_MESSAGES: Final = 4
 """Messages of own writes, of about 64 KiB each if many wait, that are sent in one turn."""
@@ -91,41 +90,45 @@ class Peer:
             self._receive_entries(text)
 
     def _receive_control(self, text: bytes) -> None:
-        try:
-            match decode_control(text):
-                case ["welcome", dict(details)]:
-                    self._welcome(msgspec.convert(details, Welcome))
-                case ["members", int(members), *_]:
-                    self._set_peers(members - 1)
-                case ["ack", int(number), int(time_ms) | float(time_ms)]:
-                    taken = self.outbox.acknowledge(number)
-                    self.replica.arrived(key for key, _ in taken)
-                    self._port.taken(taken)
-                    self.send_writes()
-                    self.time.acknowledged(time_ms)
-                case ["donor", str(donor)]:
-                    if not self.absence.was_in_touch:
-                        self.replica.known_ms = 0
-                    self._port.begin_sync(donor)
-                case ["alone"]:
-                    self._become_ready(ALONE)
-                case ["client", str(client)]:
-                    self._port.serve(client)
-                case ["reader", str(client)]:
-                    self._port.serve(client, reader=True)
-                case ["refused", int()]:
-                    self._told_access(READ)
-                case ["time", int(sent_ms) | float(sent_ms), int(time_ms) | float(time_ms)]:
-                    self.time.answered(sent_ms, time_ms)
-                    self.work()
-                    self.release()
-                # Anything else is of a newer relay.
-        except NOT_JSON as error:
-            raise RemoteProtocolError(f"the relay sent a malformed message: {error}") from None
+        control = wire.decode_control(text)
+        if not self._open:
+            return  # a handler has left the map meanwhile
+        if isinstance(control, wire.Welcome):
+            self._welcome(control.details)
+        elif control is not None and not self._online:
+            raise RemoteProtocolError("the relay sent something before its welcome")
+        match control:
+            case wire.Members(count):
+                self._set_peers(count - 1)
+            case wire.Ack(number, time_ms):
+                taken = self.outbox.acknowledge(number)
+                self.replica.arrived(key for key, _ in taken)
+                self._port.taken(taken)
+                self.send_writes()
+                self.time.acknowledged(time_ms)
+            case wire.Donor(donor):
+                if not self.absence.was_in_touch:
+                    self.replica.known_ms = 0
+                self._port.begin_sync(donor)
+            case wire.Alone():
+                self._become_ready(ALONE)
+            case wire.Client(name) if wire.is_name(name):
+                self._port.serve(name)
+            case wire.Reader(name) if wire.is_name(name):
+                self._port.serve(name, reader=True)
+            case wire.Refused():
+                self._told_access(READ)
+            case wire.Time(sent_ms, time_ms):
+                self.time.answered(sent_ms, time_ms)
+                self.work()
+                self.release()
+            # Anything else is of a newer relay.
 
-    def _welcome(self, welcome: Welcome) -> None:
+    def _welcome(self, welcome: wire.Details) -> None:
         if welcome.version[0] != VERSION[0]:
             raise RemoteProtocolError(f"the relay speaks version {welcome.version[0]}")
+        if self._online:
+            raise RemoteProtocolError("a second welcome")
         self.id = welcome.peer
         self.time.welcomed(welcome.time_ms)
         self._told_access(welcome.access)
@@ -158,17 +161,14 @@ class Peer:
 
     def _receive_others(self, text: bytes) -> None:
         try:
-            message = decode_message(text)
-        except NOT_JSON:
+            said = wire.decode_said(text)
+        except RemoteProtocolError:
             self.replica.refused += 1
             return
-        if message.event in ("set", "delete"):
-            self._take([Raw(text)])
-        elif message.event == "entries":
-            self._take(message.entries)
-        elif message.event == "digest":
-            self._port.heard_digest(message.peer, (message.count, message.sum))
-        # Anything else is of a newer peer.
+        if isinstance(said, wire.Digest):
+            self._port.heard_digest(said.peer, (said.count, said.sum))
+        elif said is not None:
+            self._take(said)
 
     def _take(self, texts: list[Raw]) -> None:
         self.updated(merge_all(self.replica, texts, cautious=not self.replica.in_touch))

@@ -9,8 +9,8 @@ free ranges: the boundaries are then the same everywhere, and the sums are kept 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeAlias
 
 from distmap.entries import HASH_BITS, HASH_DIGITS, position
 
@@ -47,6 +47,16 @@ class _Node:
         # In a leaf: key -> its position and the hash of its entry, in one number.
         self.keys: dict[str, int] | None = {}
         self.children: list[_Node] | None = None  # in an inner node
+
+
+Leaf: TypeAlias = Mapping[str, int]
+"""Some keys; of each its position and the hash of its entry, in one number."""
+
+
+def in_order(leaf: Leaf) -> Iterator[tuple[int, str, int]]:
+    """The (position, key, entry hash) of some keys, in the order of positions."""
+    for both, key in sorted(zip(leaf.values(), leaf, strict=True)):
+        yield both >> HASH_BITS, key, both & _SUM_MASK
 
 
 class RangeTree:
@@ -143,11 +153,17 @@ class RangeTree:
             An iterator of (position, key, entry hash). The tree must not be changed while it is
             used.
         """
+        for leaf in self.leaves(prefix, start):
+            yield from in_order(leaf)
+
+    def leaves(self, prefix: str, start: str = "") -> Iterator[Leaf]:
+        """The same, some keys at a time; none before the others in the order of positions."""
         first = position_of(prefix)
         size = 1 << 4 * (HASH_DIGITS - len(prefix))
         least = max(first, position_of(start)) << HASH_BITS
         limit = first + size << HASH_BITS
-        stack: list[tuple[_Node, int, int]] = [(self._find(prefix)[0], first, size)]
+        node, rest = self._find(prefix)
+        stack: list[tuple[_Node, int, int]] = [(node, first, size)]
         while stack:
             node, first, size = stack.pop()
             if first + size << HASH_BITS <= least:
@@ -160,9 +176,10 @@ class RangeTree:
                     if child.count
                 ]
             elif node.keys:
-                for both, key in sorted((both, key) for key, both in node.keys.items()):
-                    if least <= both < limit:
-                        yield both >> HASH_BITS, key, both & _SUM_MASK
+                if rest or first << HASH_BITS < least:
+                    yield {key: both for key, both in node.keys.items() if least <= both < limit}
+                else:
+                    yield node.keys
 
     def _find(self, prefix: str) -> tuple[_Node, str]:
         """The node of a range, or the leaf that it is a part of and what is left of the prefix."""

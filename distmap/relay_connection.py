@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from functools import partial
 from typing import Any, Final
@@ -12,6 +11,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from distmap.counts import CLOSE_CAUSES, Traffic
+from distmap.endings import ends_any
 from distmap.errors import ConnectionProblem, LimitExceeded
 from distmap.frames import MESSAGE_BYTES
 from distmap.relay_intake import Intake
@@ -20,10 +20,6 @@ from distmap.router import Link
 from distmap.writing import write_now
 
 PROTOCOL_ERROR: Final = 1002
-
-# A frame that ends a stream, in a message behind a WebSocket header of 10 bytes at most.
-_ENDS = re.compile(rb'(?:\A.{0,10}?|\n)\["(?:[^"\\]|\\.)*","(?:end|close|error)"', re.DOTALL)
-_ENDS_PERHAPS: Final = (b'","end"', b'","close"', b'","error"')  # much faster to look for
 
 _NO_QUEUE: Final[deque[bytes]] = deque(maxlen=0)
 """For all that queue nothing: an empty deque of its own would be 760 bytes for each connection."""
@@ -231,7 +227,7 @@ class RelayConnection:
         link = self.link
         if link is None:
             return
-        if self._was_cut or not link.mux.streams or any(map(_ends_stream, self._queue)):
+        if self._was_cut or not link.mux.streams or ends_any(self._queue, self._owner.known_ends):
             self._log.info("{name} slow: dropped", name=self.name)
             self._evict("drop")
             self.socket_closing()
@@ -293,8 +289,3 @@ class RelayConnection:
         if self.link is not None and self.link.congested != congested:
             self._owner.core.congest(self.link, congested)
             self._owner.schedule()
-
-
-def _ends_stream(message: bytes) -> bool:
-    perhaps = any(end in message for end in _ENDS_PERHAPS)
-    return perhaps and _ENDS.search(message) is not None

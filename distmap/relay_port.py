@@ -46,6 +46,8 @@ class Owner(Protocol):
 
     reactor: IReactorTime
     core: Relay
+    known_ends: dict[bytes, bool]
+    """Of messages that wait somewhere, whether they end a stream; for one turn."""
 
     def connection_asked(self, connection: Any, headers: Mapping[str, str]) -> None:
         """The opening handshake came; a proxy may tell in it for whom it speaks."""

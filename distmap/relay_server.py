@@ -66,6 +66,7 @@ class RelayServer:
         if options.authorizer is not None:
             args = (self.core, self.schedule, options.authorizer_seconds)
             self._doorkeeper = Doorkeeper(reactor, options.authorizer, *args)
+        self.known_ends: dict[bytes, bool] = {}
         self.counts = Counts()
         self.admission = Admission(
             options.connections, options.connections_per_address, self.proxies.trusts
@@ -215,6 +216,7 @@ class RelayServer:
             self._flush_call.cancel()
         self._flush_call = None
         self._send(self.core.flush())
+        self.known_ends.clear()
         if self._turn_began is not None:
             self.counts.turns.add(max(0.0, self.reactor.seconds() - self._turn_began))
             self._turn_began = None

@@ -200,8 +200,7 @@ class Relay:
         except StreamError as error:
             self.keep_out(link, stream, str(error), error.code)
         else:
-            # The rest has been read.
-            stream.meta = stream.id if route.text == stream.id else route.text
+            stream.meta = stream.id if route.text == stream.id else route.text  # the rest is read
             self._observe("opened", link, {"route": route.text})
 
     def _enter(self, link: Link, stream: MuxStream, route: Route, *, reader: bool) -> None:
@@ -278,8 +277,9 @@ class Relay:
 
 def _check_version(version: object) -> None:
     match version:
-        case [int() as major, int()] if major == VERSION[0]:
-            return
+        case [int() as major, int() as minor] if major == VERSION[0]:
+            if not (isinstance(major, bool) or isinstance(minor, bool)):
+                return
     raise StreamError(
         f"this relay speaks version {VERSION[0]}.{VERSION[1]} of the channel protocol", "version"
     )

@@ -82,7 +82,7 @@ class Session:
         self._transport = transport
         self._opened = opened
         self._sent = sent
-        self._mux = MuxDemux(limits, id_prefix)
+        self._mux = MuxDemux(limits, id_prefix, is_last=True)
         self._flush_call: IDelayedCall | None = None
 
     # -- out --------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from distmap.sync_donor import (
     hold_all,
     latest_known_ms,
     merge_all,
+    merge_answer,
 )
 
 __all__ = ["Donor", "Newcomer", "merge_all"]
@@ -239,28 +240,28 @@ class Newcomer:
         request_id = self._expect(
             lambda answer: self._receive_entries(prefixes, start, own, answer)
         )
-        return wire.AskEntries(request_id, prefixes, start, list(own))
+        return wire.AskEntries(request_id, prefixes, start, list(own), True)
 
     def _receive_entries(
         self, prefixes: list[str], start: str, own: dict[int, tuple[int, str]], answer: wire.Answer
     ) -> list[Update]:
         if not isinstance(answer, wire.Entries):
             raise RemoteProtocolError("not the entries that were asked for")
-        after = answer.next
+        after, count = answer.next, answer.count
         if after is not None:
-            if after <= start or not answer.entries:
+            if after <= start or not count:
                 raise RemoteProtocolError("the donor does not get ahead")
             rest = [prefix for prefix in prefixes if prefix >= after[: len(prefix)]]
             if rest:
                 self._begun.append((rest, after))
-        self._budget -= len(answer.entries)
+        self._budget -= count
         if self._budget < 0:
             raise RemoteProtocolError("many more entries than the donor said it has")
         trusted = self._hello is not None and self._replica.trusts(self._hello.known_ms)
-        updates = merge_all(self._replica, answer.entries, trusted=trusted, burials=self._burials)
-        self.repaired += sum(update.entry.stamp.ms < self._fresh_ms for update in updates)
+        updates = merge_answer(self._replica, answer, trusted=trusted, burials=self._burials)
+        self.repaired += sum([update.entry.stamp.ms < self._fresh_ms for update in updates])
         # What the donor lacks is its to have, unless what it sent has just replaced that.
-        replaced = {update.key for update in updates}
+        replaced = {update.key for update in updates} if answer.missing else ()
         for entry_hash in answer.missing:
             place, key = own.pop(entry_hash, (0, ""))
             if key and key not in replaced and (after is None or place < position_of(after)):

@@ -7,17 +7,18 @@ donor. See :mod:`distmap.sync` for the conversation.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import TypeAlias
 
 from msgspec import Raw
 
 from distmap import sync_wire as wire
+from distmap.columns import ENTRY_BYTES, make_columns, read_columns
 from distmap.entries import Entry, decode_entries, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.lww import Replica, Update
-from distmap.ranges import digits_of
+from distmap.ranges import Leaf, digits_of, in_order
 from distmap.sync_wire import CHUNK_BYTES
 
 Reply: TypeAlias = tuple[list[bytes], list[Update]]
@@ -63,14 +64,44 @@ def merge_all(
     found = list(decode_entries(texts, replica.max_value_bytes))
     items = [item for item in found if item is not None]
     replica.refused += len(found) - len(items)
-    if trusted:
-        return replica.merge_many(items)
+    if trusted and len(together := dict(items)) == len(items):
+        return replica.merge_many(together)
+    return _merge(replica, items, trusted=trusted, cautious=cautious, burials=burials)
+
+
+def merge_answer(
+    replica: Replica, answer: wire.Entries, *, trusted: bool, burials: Burials
+) -> list[Update]:
+    """Merges what a donor answered; the arguments are those of :func:`merge_all`.
+
+    Raises:
+        RemoteProtocolError: its columns do not belong together. Nothing is merged then.
+    """
+    updates = []
+    if answer.columns:
+        entries, refused = read_columns(answer.columns, replica.max_value_bytes)
+        replica.refused += refused
+        if trusted:
+            updates = replica.merge_many(entries)
+        else:
+            updates = _merge(replica, entries.items(), trusted=False, burials=burials)
+    return updates + merge_all(replica, answer.entries, trusted=trusted, burials=burials)
+
+
+def _merge(
+    replica: Replica,
+    items: Iterable[tuple[str, Entry]],
+    *,
+    trusted: bool,
+    cautious: bool = False,
+    burials: Burials | None,
+) -> list[Update]:
     updates = []
     for key, entry in items:
-        update = replica.merge(key, entry, cautious=cautious)
+        update = replica.merge(key, entry, trusted=trusted, cautious=cautious)
         if update is not None:
             updates.append(update)
-        elif burials is not None and replica.forbids(key, entry):
+        elif burials is not None and not trusted and replica.forbids(key, entry):
             burials.add(key, entry)
     return updates
 
@@ -150,26 +181,79 @@ class Donor:
         prefixes = request.prefixes
         if any(b <= a or b.startswith(a) for a, b in pairwise(prefixes)):
             raise RemoteProtocolError("ranges out of order, or one within another")
-        replica = self._replica
-        unmet = dict.fromkeys(request.hashes)
-        texts: list[bytes] = []
-        size = 0
-        last = -1
+        tree = self._replica.tree
+        chunk = _Chunk(self._replica, request)
         after = None
-        for place, key, entry_hash in chain.from_iterable(
-            replica.tree.items(prefix, request.start) for prefix in prefixes
-        ):
+        for leaf in chain.from_iterable(tree.leaves(each, request.start) for each in prefixes):
+            if not chunk.add_all(leaf):
+                after = chunk.add_some(leaf)
+                if after is not None:
+                    break
+        return chunk.answer(after)
+
+
+class _Chunk:
+    """What is gathered for an answer."""
+
+    def __init__(self, replica: Replica, request: wire.AskEntries) -> None:
+        self._entries = replica.entries
+        self._request = request
+        self._unmet = dict.fromkeys(request.hashes)
+        self._texts: list[bytes] = []
+        # What goes as columns.
+        self._keys: list[str] = []
+        self._sets: list[Entry] = []
+        self._size = 0
+
+    def add_all(self, leaf: Leaf) -> bool:
+        """Takes some keys together, as columns; False, and nothing is taken, if they have to be
+        looked at one by one.
+        """
+        if self._unmet or not self._request.columns:
+            return False
+        found = [self._entries[key] for key in leaf]
+        texts = [entry.value for entry in found if entry.extras is None and entry.value is not None]
+        if len(texts) < len(found):
+            return False
+        names = "".join(leaf)
+        size = ENTRY_BYTES * len(texts) + len(names.encode()) + sum(map(len, texts))
+        if self._size + size > CHUNK_BYTES or not names.isprintable():
+            return False
+        self._size += size
+        self._keys += leaf
+        self._sets += found
+        return True
+
+    def add_some(self, leaf: Leaf) -> str | None:
+        """Takes keys one by one; returns the position of the first that has no room."""
+        last = -1
+        for place, key, entry_hash in in_order(leaf):
             # Keys of one position stay together, or the next chunk could begin where this one did.
-            if size >= CHUNK_BYTES and place != last:
-                after = digits_of(place)
-                break
+            if self._size >= CHUNK_BYTES and place != last:
+                return digits_of(place)
             last = place
-            if entry_hash in unmet:
-                del unmet[entry_hash]
+            if entry_hash in self._unmet:
+                del self._unmet[entry_hash]
             else:
-                texts.append(encode_entry(key, replica.entries[key]))
-                size += len(texts[-1])
-        return wire.Entries(request.id, wire.raw_list(texts), after, list(unmet))
+                self._add(key, self._entries[key])
+        return None
+
+    def _add(self, key: str, entry: Entry) -> None:
+        if self._request.columns and entry.value is not None and entry.extras is None:
+            self._keys.append(key)
+            self._sets.append(entry)
+            self._size += ENTRY_BYTES + len(wire.encode(key)) + len(entry.value)
+        else:
+            self._texts.append(encode_entry(key, entry))
+            self._size += len(self._texts[-1])
+
+    def answer(self, after: str | None) -> wire.Entries:
+        """The answer; `after` is where it goes on, if it does."""
+        texts = wire.raw_list(self._texts)
+        answer = wire.Entries(self._request.id, texts, after, list(self._unmet))
+        if self._keys:
+            answer.columns = make_columns(self._keys, self._sets)
+        return answer
 
 
 def encode_hello(replica: Replica, *, blank: bool = False) -> bytes:

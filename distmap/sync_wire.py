@@ -9,14 +9,15 @@ from collections.abc import Iterable
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
 
+from distmap.columns import Columns
 from distmap.entries import HASH_DIGITS
 from distmap.errors import RemoteProtocolError, VersionMismatch
 from distmap.ranges import FAN_OUT
 from distmap.values import MAX_INTEGER, NOT_JSON
 
-VERSION: Final = (1, 0)
+VERSION: Final = (1, 1)
 """Major and minor: another major is refused, another minor is taken."""
 MAX_PREFIXES: Final = 128
 """So many ranges are divided or compared with one request; their sums are 40 KB."""
@@ -77,13 +78,14 @@ class AskEntries(_Message, tag="ask-entries"):
     """Asks for the entries of some ranges, from a position on, other than those of these hashes.
 
     The ranges are in ascending order and have nothing in common. The hashes are of the entries
-    that the newcomer has there.
+    that the newcomer has there. It takes `columns` in the answer, if it says so.
     """
 
     id: _Count
     prefixes: Annotated[list[_Prefix], Meta(max_length=MAX_PREFIXES)]
     start: _Prefix = ""
     hashes: _Hashes = []
+    columns: bool = False
 
 
 class Entries(_Message, tag="entries"):
@@ -91,12 +93,19 @@ class Entries(_Message, tag="entries"):
 
     `next` is the position where it goes on, or None at the end. `missing` are those hashes of the
     question that the donor did not meet up to there; what it has behind `next` is among them.
+    `columns` are more entries, for a newcomer that takes them.
     """
 
     id: _Count
     entries: list[Raw]
     next: _Prefix | None = None
     missing: _Hashes = []
+    columns: Columns | UnsetType | None = UNSET
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return len(self.entries) + (len(self.columns.keys) if self.columns else 0)
 
 
 class Push(_Message, tag="push"):

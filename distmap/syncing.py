@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from msgspec import Raw
 from twisted.internet.interfaces import IDelayedCall
 
-from distmap.errors import LocalProtocolError, RemoteError, StreamError
+from distmap.errors import LimitExceeded, LocalProtocolError, RemoteError, StreamError
 from distmap.lww import Replica, Update
 from distmap.session import Session
 from distmap.states import MuxStream
@@ -22,6 +22,8 @@ STALL_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 60.0
 LEAST_RATE_BYTES: Final = 1000
 """After the patience a conversation ends if fewer bytes a second get through, on the average."""
+MAX_INBOX: Final = 16
+"""Messages that wait for their turn; who keeps to the window has no more than 5 under way."""
 FOLD_KEYS: Final = 1000
 """Keys that are hashed in one turn of the reactor before a sync begins."""
 
@@ -63,7 +65,7 @@ class Party(Protocol):
     def sync_failed(self, syncing: Syncing, reason: str) -> None:
         """This newcomer needs another donor."""
 
-    def serving_ended(self, serving: Serving) -> None:
+    def serving_ended(self, serving: Serving | Refusing) -> None:
         """This donor has nothing left to do."""
 
 
@@ -109,7 +111,9 @@ class _Conversation:
                 self._take_turn()
             return
         self._inbox.append(payload)
-        if self._turn is None:
+        if len(self._inbox) > MAX_INBOX:
+            self._refuse(LimitExceeded(f"more than {MAX_INBOX} messages at a time"))
+        elif self._turn is None:
             self._take_turn()
 
     def stream_ended(self) -> None:
@@ -137,14 +141,18 @@ class _Conversation:
         try:
             self._step()
         except (RemoteError, LocalProtocolError) as error:
-            stream, self._stream = self._stream, None
-            if not self._stopped:
-                self._fail(str(error))
-            if stream is not None:
-                self._session.error(stream, str(error), error.code)
+            self._refuse(error)
             return
         if not self._stopped:  # also if nothing waits: more may come in this turn
             self._turn = self._party.call_later(0, self._take_turn)
+
+    def _refuse(self, error: RemoteError | LocalProtocolError) -> None:
+        """Ends the conversation, and tells the other side why."""
+        stream, self._stream = self._stream, None
+        if not self._stopped:
+            self._fail(str(error))
+        if stream is not None:
+            self._session.error(stream, str(error), error.code)
 
     def _send(self, messages: list[bytes]) -> None:
         if self._stream is not None:
@@ -274,3 +282,4 @@ class Refusing(_Conversation):
 
     def _fail(self, reason: str) -> None:
         self.stop()
+        self._party.serving_ended(self)

@@ -16,6 +16,8 @@ from distmap.syncing import Refusing, Serving, Syncing
 
 MAX_SERVING: Final = 16
 """Newcomers that this peer serves at a time; the relay sends it fewer."""
+MAX_REFUSING: Final = 64
+"""Newcomers that it tells so at a time; at a relay that keeps to the rules no more can wait."""
 
 
 class Syncs:
@@ -36,6 +38,7 @@ class Syncs:
         self.uri = uri
         self.peer = peer
         self.serving: set[Serving] = set()
+        self.refusing: set[Refusing] = set()
         self.repairs = 0
         self._reactor = reactor
         self._random = random
@@ -68,17 +71,18 @@ class Syncs:
         """Takes the stream of a newcomer, or tells it that there are too many."""
         if len(self.serving) < MAX_SERVING:
             self.serving.add(Serving(self, session, self.peer.id, client, reader=reader))
-        else:
-            Refusing(self, session, self.peer.id, client)
+        elif len(self.refusing) < MAX_REFUSING:
+            self.refusing.add(Refusing(self, session, self.peer.id, client))
 
     def stop(self) -> None:
         """Ends all."""
         if self._syncing is not None:
             self._syncing.stop()
             self._syncing = None
-        for serving in list(self.serving):
+        for serving in [*self.serving, *self.refusing]:
             serving.stop()
         self.serving.clear()
+        self.refusing.clear()
 
     # -- what the conversations ask and tell: see syncing.Party -----------------------------------
 
@@ -138,5 +142,8 @@ class Syncs:
         if not self._repair:
             self.peer.sync_failed(syncing.donor)
 
-    def serving_ended(self, serving: Serving) -> None:
-        self.serving.discard(serving)
+    def serving_ended(self, serving: Serving | Refusing) -> None:
+        if isinstance(serving, Serving):
+            self.serving.discard(serving)
+        else:
+            self.refusing.discard(serving)

@@ -111,11 +111,17 @@ def _join(texts: list[bytes], ends: list[int]) -> tuple[bytes, int]:
     return joined, ends[-1] if ends else 0
 
 
+def is_utf8(text: bytes) -> bool:
+    """Whether a text is valid UTF-8 by itself."""
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _count_utf8(texts: list[bytes]) -> int:
     """How many come before the first that is not UTF-8."""
-    for count, text in enumerate(texts):
-        try:
-            text.decode()
-        except UnicodeDecodeError:
-            return count
-    return len(texts)
+    return next((count for count, text in enumerate(texts) if not is_utf8(text)), len(texts))

@@ -9,10 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from autobahn.twisted.websocket import (
-    WebSocketClientFactory,
-    WebSocketClientProtocol,
-)
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.error import ConnectionLost as TransportLost
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -28,11 +25,12 @@ from distmap.errors import (
     UpgradeRefused,
 )
 from distmap.restart import retry_seconds
-from distmap.texts import SENT_BYTES, cut_unmasked, make_masked
+from distmap.texts import SENT_BYTES, cut_unmasked, is_utf8, make_masked
 from distmap.websocket_options import Timer, WebSocketOptions
 from distmap.writing import write_now
 
 UNSUPPORTED_DATA = 1003
+INVALID_TEXT = 1007
 HTTP_HEADER_BYTES = 16 * 1024
 """A server that says more before the WebSocket is open is none of ours."""
 
@@ -93,6 +91,8 @@ class BaseSocket:
         self._messages += 1
         if isBinary:
             self.close(UNSUPPORTED_DATA, "frames are text")
+        elif not is_utf8(payload):
+            self.close(INVALID_TEXT, "a message is not UTF-8")
         else:
             self._tell(self.handler.socket_received, payload)
 

@@ -62,4 +62,5 @@ class WebSocketOptions:
             autoPingRestartOnAnyTraffic=True,
             tcpNoDelay=True,
             failByDrop=False,
+            utf8validateIncoming=False,  # onMessage() does, in a fraction of the time
         )

@@ -466,3 +466,33 @@ class TogetherTests(TestCase):
         )
         self.assertEqual(change_prefix(one, self.prefix, data_prefix("/fruits/channel")), other)
         self.assertIs(change_prefix(one, self.prefix, data_prefix("a")), one)
+
+
+class Deep(TestCase):
+    """Payloads nested so deeply that how much can be checked depends on the stack."""
+
+    deep = b'{"a":%b}' % (b"[" * 5000 + b"]" * 5000)
+
+    def test_not_at_a_relay(self) -> None:
+        found, fault = FrameDecoder().feed(b'["a","data",%b]\n["a","data",1]\n' % self.deep)
+        self.assertEqual(found, [])
+        self.assertIsInstance(fault, RemoteProtocolError)
+
+    def test_the_business_of_the_stream_where_it_ends(self) -> None:
+        decoder = FrameDecoder(is_last=True)
+        text = b'["a\\"b\xc3\xa9","data",%b]\n["a","data",1]\n' % self.deep
+        found, fault = decoder.feed(text)
+        self.assertIsNone(fault)
+        self.assertEqual([each[:2] for each in found], [('a"b\xe9', "data"), ("a", "data")])
+        self.assertEqual([bytes(each[2]) for each in found], [self.deep, b"1"])
+
+    def test_only_data(self) -> None:
+        for line in (
+            b'["a","new",%b]\n' % self.deep,
+            b'["a","data",%b\n' % self.deep,
+            b"[%b]\n" % self.deep,
+            b'["a","data","\xff",%b]\n' % self.deep,
+        ):
+            found, fault = FrameDecoder(is_last=True).feed(line)
+            self.assertEqual(found, [])
+            self.assertIsInstance(fault, RemoteProtocolError)

@@ -219,6 +219,7 @@ class PayloadTests(HubTestCase):
             *(b"1", b'"x"', b"null", b"true", b"", b"-"),
             *(b"[]", b'["nope"]', b'["sync"]', b'["sync",1]', b'["sync","a","b"]', b'["ready",1]'),
             *(b'["time"]', b'["time","1"]', b'["time",1e999]', b'["time",null]', b"[1]", b"[[]]"),
+            *(b'["time",true]', b'["sync",true]'),
             *(b"[", b'["\\ud800"]', b'["\xff"]', b"[" * 100_000, b'["time",%b]' % (b"9" * 9999)),
         ):
             with self.subTest(payload[:20]), self.assertRaises(RemoteProtocolError):

@@ -12,10 +12,10 @@ from unittest import TestCase
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "restart", "offset", "gossip", "tombstones"],
-    ["values", "frames", "status", "texts", "counts", "throttle", "admission"],
+    ["values", "frames", "status", "texts", "counts", "throttle", "admission", "endings"],
     ["entries", "states", "routes", "origins", "proxies"],
-    ["ranges", "mux", "access", "channel", "channel_wire", "options", "holding"],
-    ["lww", "sync_wire", "switchboard", "donors", "gate"],
+    ["ranges", "mux", "access", "channel", "options", "holding", "columns"],
+    ["lww", "sync_wire", "channel_wire", "switchboard", "donors", "gate"],
     ["hub", "entrance"],
     ["sync_donor", "outbox", "router", "changes", "port"],
     ["aside", "correction"],
@@ -55,6 +55,7 @@ NO_TEST_OF_ITS_OWN: dict[str, str] = {
     "__init__": "it only gathers the public names",
     "port": "it is only a Protocol: names and types, nothing that runs",
     "relay_port": "likewise",
+    "endings": "tests/test_relay_connection.py has it, with the queues that need it",
     "relay_options": "it is only fields; tests/test_settings.py and others set them",
     "websocket_options": "tests/test_websocket.py and tests/test_relay_socket.py have it",
 }

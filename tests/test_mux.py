@@ -129,14 +129,20 @@ class OpeningTests(TestCase):
             Side().open(None, writable=False, readable=False)
 
     def test_not_while_closing_nor_after_the_connection(self) -> None:
-        closing, failed, gone = Side(), Side(), Side()
+        closing, gone = Side(), Side()
         closing.closing = True
-        failed.hear("junk\n")
         gone.disconnect()
-        for side in (closing, failed, gone):
+        for side in (closing, gone):
             with self.assertRaises(LocalProtocolError):
                 side.open(None)
             self.assertEqual((side.streams, side.take()), ({}, []))
+
+    def test_in_answer_to_what_came_before_a_fault(self) -> None:
+        failed = Side()
+        failed.hear("junk\n")
+        stream = failed.open(None)
+        self.assertEqual(failed.disconnect(), [(Kind.CLOSED, stream, None)])
+        self.assertEqual(failed.take(), [])
 
     def test_a_meta_that_json_does_not_have_leaves_nothing_behind(self) -> None:
         side = Side()

@@ -218,29 +218,43 @@ class RelayTests(PeerTestCase):
         ):
             with self.subTest(bad), self.assertRaises(RemoteProtocolError):
                 self.hear(self.side, "welcome", bad)
+        self.assertEqual((self.side.peer.id, self.side.peer.peers), ("", 0))
         for text in (b"[", b'["ack",]', b'["\xff"]', b"[" * 100_000):
             with self.subTest(text[:10]), self.assertRaises(RemoteProtocolError):
                 self.side.peer.receive(text)
 
     def test_what_it_does_not_know_is_of_a_newer_relay(self) -> None:
-        unknown: tuple[list[Any], ...] = (
-            *([], ["nope"], [1], [None], [[]], ["welcome"], ["welcome", 1], ["ack"], ["ack", "1"]),
-            *(["members"], ["members", "x"], ["donor"], ["donor", 1], ["alone", 1], ["client"]),
-            *(["client", 1], ["time"], ["time", 1], ["time", "a", "b"], ["ack", 1, "2"]),
-        )
-        for message in unknown:
-            with self.subTest(message):
-                self.side.peer.receive(json.dumps(message).encode())
+        self.side.peer.receive(b'["nope"]')
+        self.hear(self.side, "welcome", welcome(), "more")
+        self.side.peer.receive(b'["nope",1]')
         self.assertEqual((self.side.sent, self.side.asked, self.side.how), ([], [], []))
         self.assertEqual(self.side.replica.refused, 0)
+        self.hear(self.side, "members", 5, ["8"], [], "more")
+        self.hear(self.side, "alone", "more")
+        self.assertEqual((self.side.peer.peers, self.side.how), (4, [ALONE]))
+
+    def test_before_the_welcome_and_after_it(self) -> None:
+        early: tuple[list[Any], ...] = (
+            *(["members", 1], ["alone"], ["donor", "3"], ["client", "3.a"]),
+            *(["ack", 1, START_MS], ["time", 1, START_MS]),
+        )
+        for message in early:
+            with self.subTest(message), self.assertRaisesRegex(RemoteProtocolError, "before its"):
+                self.hear(self.side, *message)
+        self.hear(self.side, "welcome", welcome())
+        with self.assertRaisesRegex(RemoteProtocolError, "second welcome"):
+            self.hear(self.side, "welcome", welcome(peer="8"))
+        self.assertEqual((self.side.peer.id, self.side.asked), ("7", []))
 
     def test_members(self) -> None:
+        self.hear(self.side, "welcome", welcome(members=1))
         for count in (4, 4, 1):
             self.hear(self.side, "members", count, ["8"], [])
         self.assertEqual((self.side.counts, self.side.peer.peers), ([3, 0], 0))
 
     def test_alone_donor_and_client(self) -> None:
         self.network.syncs = False
+        self.hear(self.side, "welcome", welcome())
         self.hear(self.side, "alone")
         self.hear(self.side, "donor", "3")
         self.hear(self.side, "client", "c")

@@ -8,9 +8,10 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from distmap.endings import ends_any, ends_stream
 from distmap.errors import ConnectionLost
 from distmap.frames import MESSAGE_BYTES
-from distmap.relay_connection import RelayConnection, _ends_stream
+from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
 
 STALL_SECONDS = 10
@@ -341,8 +342,14 @@ class Slow(RelayConnectionTest):
         ends += [b"\x81\x0b" + ends[0], b"\x81\x7f" + bytes(8) + b'["","close"]\n']
         others = [b'["a","data",["x","close"]]\n', b'["[","data",["","end"]]\n', b'["a","pause"]\n']
         others += [b"\x81\x0b" + others[0], b'["a","data",{"b":"[\\"c\\",\\"end\\"]"}]\n']
-        self.assertEqual([_ends_stream(each) for each in ends], [True] * len(ends))
-        self.assertEqual([_ends_stream(each) for each in others], [False] * len(others))
+        self.assertEqual([ends_stream(each) for each in ends], [True] * len(ends))
+        self.assertEqual([ends_stream(each) for each in others], [False] * len(others))
+        known: dict[bytes, bool] = {}
+        self.assertFalse(ends_any(others, known))
+        self.assertEqual(known, dict.fromkeys(others, False))
+        self.assertFalse(ends_any([b"a", b"b"], {b"a": False, b"b": False}))
+        self.assertTrue(ends_any([*others, ends[0]], known))
+        self.assertTrue(ends_any([b"a", b"b"], {b"a": False, b"b": True}), "looked at once")
 
 
 class Closing(RelayConnectionTest):

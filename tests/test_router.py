@@ -109,6 +109,8 @@ class RouteTests(RouterTestCase):
             [1, 0, 0],
             ["1", "0"],
             [1.0, 0],
+            [True, 0],
+            [1, False],
             1,
             "1.0",
             None,

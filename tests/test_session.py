@@ -272,6 +272,21 @@ class ReentrancyTests(SessionTestCase):
         self.assertEqual(len(self.streams), 2)
         self.assertIs(stream.state, State.CLOSED)
 
+    def test_opening_in_answer_to_what_came_before_a_fault(self) -> None:
+        stream, other = self.open(), Owner()
+        self.owner._act = lambda what: void(what == "data" and self.here.open("n", other))
+        self.here.receive(b'["%b","data",1]\njunk\n' % stream.id.encode())
+        self.assertFalse(self.here.alive)
+        self.assertEqual((self.owner.heard[0], other.heard), (("data", b"1"), ["closed"]))
+
+    def test_what_is_nested_too_deeply_to_look_at_costs_no_other_stream_anything(self) -> None:
+        one, two = self.open(), self.here.open("n", Owner())
+        deep = b"[" * 5000 + b"]" * 5000
+        frames = b'["%b","data",%b]\n["%b","data",1]\n'
+        self.here.receive(frames % (one.id.encode(), deep, two.id.encode()))
+        self.assertEqual(self.owner.heard, [("data", deep)])
+        self.assertEqual(two.owner.heard, [("data", b"1")])
+
     def test_the_connection_is_lost_in_a_handler(self) -> None:
         stream, _ = self.open(), self.open()
         self.owners[0]._act = lambda what: self.there.lost() if what != "closed" else None

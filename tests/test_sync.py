@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from distmap import sync_wire as wire
 from distmap import values
 from distmap.clock import MAX_AHEAD_MS, Stamp
+from distmap.columns import Columns, make_columns
 from distmap.entries import Entry, decode_entry
 from distmap.errors import RemoteProtocolError, VersionMismatch
 from distmap.lww import Replica
 from distmap.ranges import position_text
-from distmap.sync import GATHER, SPLIT_ABOVE, WINDOW, Donor, Newcomer
+from distmap.sync import GATHER, SLACK, SPLIT_ABOVE, WINDOW, Donor, Newcomer
 from tests.support.replicas import (
     NOW_MS,
     SETTINGS,
@@ -326,6 +327,41 @@ class Versions(TestCase):
             newcomer.receive(self.hello(version=[2, 0]))
 
 
+class WithoutColumns(SyncTestCase):
+    """Version 1.0 knew no columns: who speaks it ignores that somebody takes them."""
+
+    def talk(self, pair: Pair, *, asked: bool, old: bytes) -> int:
+        """How many answers have columns, if messages of one side are those of version 1.0."""
+        newcomer, donor = pair.build()
+        asking, answering = talk(newcomer, donor)
+        answers = 0
+        questions = deque(asking.start())
+        while questions:
+            text = questions.popleft()
+            if old == b"newcomer":
+                text = text.replace(b"[1,1]", b"[1,0]")
+            if not asked:
+                text = text.replace(b',"columns":true', b"")
+            for answer in answering.receive(text)[0]:
+                answers += b'"columns":{' in answer
+                if old == b"donor":
+                    answer = answer.replace(b"[1,1]", b"[1,0]")
+                questions += asking.receive(answer)[0]
+        self.assertTrue(asking.done and answering.done)
+        self.assertEqual(newcomer.entries, donor.entries)
+        self.assertEqual(newcomer.digest(), donor.digest())
+        return answers
+
+    def test_older_donors_and_newcomers(self) -> None:
+        for pair in (
+            Pair(1, only_donor=1500),
+            Pair(2, common=400, only_newcomer=50, only_donor=50, changed=60, clashes=5, held=2),
+        ):
+            self.assertGreater(self.talk(pair, asked=True, old=b""), 0)
+            for old in (b"donor", b"newcomer"):
+                self.assertEqual(self.talk(pair, asked=False, old=old), 0)
+
+
 class Strict(TestCase):
     """A donor that does not keep to the protocol ends the conversation."""
 
@@ -407,6 +443,47 @@ class Strict(TestCase):
             assert isinstance(asked, wire.AskEntries)
             self.assertEqual(asked.start, "8")
             self.refused(wire.Entries(asked.id, some, after))
+
+    def columns(self, *keys: str) -> Columns:
+        stamp = Stamp(NOW_MS, 0, "w")
+        return make_columns(list(keys), [Entry(stamp, b"1") for _ in keys])
+
+    def test_columns_get_ahead_too(self) -> None:
+        asked = self.asked_for_entries()
+        (text,) = self.take(wire.Entries(asked.id, [], "8", columns=self.columns("a")))
+        self.assertEqual(wire.decode_request(text), wire.AskEntries(2, [""], "8", [], True))
+        self.assertEqual(set(self.replica.entries), {"a"})
+        self.refused(wire.Entries(2, [], "9", columns=self.columns()))
+
+    def test_columns_that_do_not_belong_together(self) -> None:
+        asked = self.asked_for_entries()
+        columns = self.columns("a", "b")
+        columns.ms.pop()
+        some = wire.raw_list([b'{"event":"set","key":"c","value":1,"stamp":[1,0,"w"]}'])
+        self.refused(wire.Entries(asked.id, some, columns=columns))
+        self.assertEqual(self.replica.entries, {})  # else nobody would be told of it
+
+    def test_columns_of_more_than_there_are(self) -> None:
+        asked = self.asked_for_entries()
+        columns = self.columns(*(f"k{n}" for n in range(2 * 20 + SLACK + 1)))
+        self.refused(wire.Entries(asked.id, [], columns=columns))
+        self.assertEqual(self.replica.entries, {})
+
+    def test_columns_of_old_entries_from_who_is_not_trusted(self) -> None:
+        self.replica = new_replica()
+        self.replica.floor_ms = self.replica.forgot_ms = NOW_MS
+        self.newcomer = Newcomer(self.replica)
+        self.newcomer.start()
+        asked = wire.decode_request(self.take(wire.Hello(wire.VERSION, 9, 9, known_ms=1))[0])
+        assert isinstance(asked, wire.AskEntries)
+        columns = make_columns(["old", "new"], [Entry(Stamp(n, 0, "w"), b"1") for n in (5, NOW_MS)])
+        (text,) = self.take(wire.Entries(asked.id, [], columns=columns))
+        push = wire.decode_request(text)
+        assert isinstance(push, wire.Push)
+        self.assertEqual(set(self.replica.entries), {"new"})
+        self.assertEqual(
+            [decode_entry(each) for each in push.entries], [("old", Entry(Stamp(5, 0, "w"), None))]
+        )
 
     def test_missing_hashes_that_nobody_asked_about(self) -> None:
         asked = self.asked_for_entries()

@@ -48,6 +48,7 @@ class TurnsTest(NetworkTestCase):
         self.handled = self.most = self.turns = 0
         for owner, name in (
             (Replica, "merge"),
+            (Replica, "merge_many"),
             (sync_donor, "encode_entry"),
             (RangeTree, "put"),
             (RangeTree, "keys"),

@@ -10,6 +10,9 @@ import msgspec
 from hypothesis import given
 
 from distmap import sync_wire as wire
+from distmap.clock import Stamp
+from distmap.columns import make_columns
+from distmap.entries import Entry
 from distmap.errors import RemoteProtocolError, VersionMismatch
 from distmap.values import MAX_INTEGER
 from tests.support.replicas import SETTINGS
@@ -57,11 +60,19 @@ class Messages(TestCase):
     def test_names_on_the_wire(self) -> None:
         self.assertEqual(
             wire.encode(wire.AskEntries(1, [""])),
-            b'{"event":"ask-entries","id":1,"prefixes":[""],"start":"","hashes":[]}',
+            b'{"event":"ask-entries","id":1,"prefixes":[""],"start":"","hashes":[],'
+            b'"columns":false}',
         )
         self.assertEqual(
             wire.encode(wire.Entries(1, wire.raw_list([b"{}"]))),
             b'{"event":"entries","id":1,"entries":[{}],"next":null,"missing":[]}',
+        )
+        columns = make_columns(["a"], [Entry(Stamp(5, 0, "w"), b"1")])
+        self.assertEqual(
+            wire.encode(wire.Entries(1, [], columns=columns)),
+            b'{"event":"entries","id":1,"entries":[],"next":null,"missing":[],"columns":{'
+            b'"keys":["a"],"values":[1],"since_ms":5,"ms":[0],"counters":[0],"names":["w"],'
+            b'"writers":[0]}}',
         )
 
     def test_what_may_be_left_out(self) -> None:
@@ -69,6 +80,9 @@ class Messages(TestCase):
         self.assertEqual(same(request), same(wire.AskEntries(1, ["a"], "", [])))
         answer = wire.decode_answer(b'{"event":"entries","id":1,"entries":[]}')
         self.assertEqual(same(answer), same(wire.Entries(1, [], None, [])))
+        answer = wire.decode_answer(b'{"event":"entries","id":1,"entries":[],"columns":null}')
+        assert isinstance(answer, wire.Entries)
+        self.assertFalse(answer.columns)
         self.assertEqual(same(wire.decode_answer(b'{"event":"done"}')), same(wire.Done([])))
 
     def test_unknown_fields_are_ignored(self) -> None:

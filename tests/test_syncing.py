@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+from msgspec import Raw
 from twisted.logger import ILogObserver, LogEvent, Logger
 
 from distmap import DistributedMap
 from distmap import sync_wire as wire
 from distmap.switchboard import OPEN
 from distmap.sync import Donor, Newcomer
-from distmap.syncing import STALL_SECONDS, Serving
+from distmap.syncing import MAX_INBOX, STALL_SECONDS, Serving
 from distmap.syncs import Syncs
 from tests.support.memory import NetworkTestCase
 
@@ -115,6 +116,25 @@ class SyncingTest(NetworkTestCase):
             self.assertEqual((newcomer.status, newcomer.synced), ("ready", "peer"))
             self.assertEqual(dict(newcomer), dict(two))
 
+    def test_a_newcomer_that_does_not_wait_for_answers(self) -> None:
+        (mine,) = self.open(1)
+        self.fill(mine, 10)
+        syncs, session = mine._seat._syncs, mine.connection.session
+        assert session is not None
+        syncs.serve(session, "x.1")
+        (serving,) = self.serving(mine)
+        serving.stream_data(Raw(OPEN))
+        (hello,) = Newcomer(mine._replica).start()
+        for _ in range(MAX_INBOX):
+            serving.stream_data(Raw(hello))
+        self.assertEqual(self.serving(mine), {serving}, "they wait for their turn")
+        for _ in range(100):
+            serving.stream_data(Raw(hello))
+        self.assertEqual(self.serving(mine), set())
+        self.assertLessEqual(len(serving._inbox), MAX_INBOX + 1)
+        self.network.settle(1)
+        self.assertEqual((mine.status, len(mine)), ("ready", 10))
+
     def test_a_crowd_of_newcomers(self) -> None:
         (mine,) = self.open(1)
         self.fill(mine, 300)
@@ -177,7 +197,7 @@ class VersionsTest(NetworkTestCase):
         newcomer = self.network.open("/fruits")
         self.network.settle(1)
         # The donor says why, the newcomer hears it; then it has tried all, and is alone.
-        wanted = "the other side speaks version 2.0 of the sync protocol, this one 1.0"
+        wanted = "the other side speaks version 2.0 of the sync protocol, this one 1.1"
         self.assertEqual(refused, [wanted])
         self.assertIn(wanted, [event.get("reason") for event in self.warnings])
         self.assertEqual((newcomer.status, newcomer.synced), ("ready", "alone"))
@@ -199,7 +219,7 @@ class VersionsTest(NetworkTestCase):
         newcomer = self.network.open("/fruits")
         self.network.settle(1)
         self.assertEqual((newcomer.status, newcomer.synced), ("ready", "alone"))
-        wanted = "the other side speaks version 3.1 of the sync protocol, this one 1.0"
+        wanted = "the other side speaks version 3.1 of the sync protocol, this one 1.1"
         self.assertIn(wanted, [event.get("reason") for event in self.warnings])
 
     def test_another_minor_version_and_unknown_fields(self) -> None:

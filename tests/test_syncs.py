@@ -81,6 +81,18 @@ class SyncsTest(NetworkTestCase):
         mine.close()
         self.network.settle()
 
+    def test_it_refuses_so_many_at_a_time(self) -> None:
+        (mine,) = self.open(1)
+        seat, session = mine._seat, mine.connection.session
+        assert session is not None
+        for number in range(syncs.MAX_SERVING + 10 * syncs.MAX_REFUSING):
+            seat.serve(f"x.{number}")
+        self.assertEqual(len(seat._syncs.serving), syncs.MAX_SERVING)
+        self.assertEqual((len(seat._syncs.refusing), self.refused), (64, 64))
+        self.network.settle(11)
+        self.assertEqual((seat._syncs.serving, seat._syncs.refusing), (set(), set()))
+        self.assertEqual((self.streams(), mine.status), (1, "ready"))
+
     def test_one_sync_at_a_time(self) -> None:
         one, two, three = self.open(3)
         one.update({f"k{at}": at for at in range(3000)})

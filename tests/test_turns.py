@@ -19,7 +19,7 @@ from tests.support.rejoin import fill
 SMALL, LARGE = 5_000, 100_000
 BOUND = 2_500
 """Entries a turn, of each kind of work. What comes in one turn is a message of 256 KiB at most, of
-which an entry has over 110 bytes."""
+which an entry has, or counts as, over 110 bytes."""
 
 
 class TurnsTest(NetworkTestCase):
@@ -31,6 +31,8 @@ class TurnsTest(NetworkTestCase):
         for module in (sync_donor, outbox, peer):
             self.count(module, "encode_entry")
         self.count(sync_donor, "decode_entries", size=lambda texts, _: len(texts))
+        self.count(sync_donor, "make_columns", size=lambda keys, _: len(keys))
+        self.count(sync_donor, "read_columns", size=lambda columns, _: len(columns.keys))
         self.count(lww, "entry_hash")
         self.count(lww.Replica, "_place")
         self.count(lww.Replica, "merge_many", size=lambda _, items: len(items))

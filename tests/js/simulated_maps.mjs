@@ -45,11 +45,12 @@ export class Watched {
     this.#nest(replica, "restamp", (_, keys) => keys)
     this.#nest(replica, "rewrite", (_, key) => key)
     this.#nest(replica, "forget", (_, key) => key)
-    this.#nest(replica, "holdAgain", (ahead) => ahead.map(itemOf))
+    this.#nest(replica, "hold", (_, key) => key)
   }
 
   #watchPeer() {
     const { peer } = this.#seat
+    before(peer.time.correction, "begin", () => this.tell("correct"))
     this.#nest(peer, "adopt", (_, key, { stamp }, base) => [key, stamp, base ?? null])
     const receive = peer.receive.bind(peer)
     this.#nest(peer, "receive", (_, payload) => String(payload?.event))
@@ -57,6 +58,7 @@ export class Watched {
     // Of the relay, or of others.
     peer.receive = (/** @type {unknown} */ payload) =>
       Array.isArray(payload) ? receive(payload) : receiveEntries(payload)
+    after(peer.time.correction, "begin", () => this.tell("corrected"))
     after(peer.outbox, "nextMessage", (message) => {
       if (message === null) return
       const { entries, ...entry } = JSON.parse(message)
@@ -132,6 +134,7 @@ export class Watched {
       serving: syncs.serving.size,
       knownMs,
       mayForget,
+      correcting: peer.time.correction.isOn,
       clock: [clock.offsetMs, clock.heardMs, clock._ms, clock._counter],
       held: [...held].map(itemOf),
     }

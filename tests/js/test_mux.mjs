@@ -183,6 +183,9 @@ test("what breaks the rules of framing ends the connection", () => {
       [Kind.DATA, Kind.FAILED],
     )
     assert.deepEqual(say(["a", "data", 3]), [])
+    // What came before the fault may be answered with a new stream; nobody will hear of it.
+    const { id } = mux.open(null)
+    assert.ok(mux.disconnect().some(([kind, stream]) => kind === Kind.CLOSED && stream?.id === id))
     refused(() => mux.open(null), "local-protocol")
   }
 })
@@ -250,4 +253,17 @@ test("any frames in any order leave no stream in a state that it cannot be in", 
       assert.equal(mux.streams.size, openedCount - closed)
     }
   }
+})
+
+test("a meta too deep for JSON.stringify() is refused, codes of errors may be below 0", () => {
+  const { mux, told } = opened()
+  const deep = "[".repeat(100_000) + "]".repeat(100_000)
+  const opts = '"opts":{"writable":true,"readable":true}'
+  assert.deepEqual(mux.receive(`["b","new",{"meta":${deep},${opts}}]\n`), [])
+  assert.deepEqual(
+    told().map(([event]) => event),
+    ["error", "close"],
+  )
+  const [[kind, , detail]] = mux.receive('["a","error",{"code":-7}]\n')
+  assert.deepEqual([kind, detail], [Kind.ERROR, ["", "-7"]])
 })

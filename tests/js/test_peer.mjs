@@ -163,11 +163,71 @@ test("a malformed welcome, and one of another version", () => {
     { peer: 7 },
     { time_ms: "1" },
     { members: null },
+    { members: 0 },
+    { version: [1] },
+    { version: [1, "0"] },
+    { version: [true, 0] },
+    { peer: "" },
+    { peer: "7/proxy/client/8" },
+    { peer: "7".repeat(129) },
+    { time_ms: -1 },
+    { time_ms: Infinity },
+    { time_ms: 9e15 },
   ]) {
     const { peer } = fixture()
+    peer.opened()
     refused(() => peer.receive(["welcome", { ...good, ...bad }]), "protocol", JSON.stringify(bad))
   }
-  fixture().peer.receive(["welcome", { ...good, more: 1 }])
+  const { peer, welcome } = fixture()
+  peer.opened()
+  peer.receive(["welcome", { ...good, more: 1 }, "more"])
+  refused(() => welcome(), "protocol", "a second welcome")
+})
+
+test("malformed messages of the relay, and what comes too early", () => {
+  for (const message of [
+    ...[[], [1], [null], [[]], ["welcome"], ["welcome", 1], ["ack"], ["ack", "1"], ["ack", 1, "2"]],
+    ...[["members"], ["members", "x"], ["members", true], ["members", 0], ["members", 1.5]],
+    ...[["donor"], ["donor", 1], ["donor", ""], ["donor", "a/b"], ["client"], ["client", 1]],
+    ...[["time"], ["time", 1], ["time", "a", "b"], ["time", Infinity, 1], ["time", 1, Infinity]],
+    ...[["ack", -1, 1], ["ack", 1], ["time", -1, 1], ["time", 1, 9e15]],
+  ]) {
+    const { peer, welcome, taken } = fixture()
+    welcome()
+    taken()
+    refused(() => peer.receive(message), "protocol", JSON.stringify(message))
+    assert.deepEqual(taken(), [])
+  }
+  for (const message of [["alone"], ["donor", "3"], ["client", "3"], ["ack", 1, 1], ["members", 1]]) {
+    const { peer, taken } = fixture()
+    peer.opened()
+    refused(() => peer.receive(message), "protocol", JSON.stringify(message))
+    peer.receive(["news", message])
+    assert.deepEqual(taken(), [])
+  }
+})
+
+test("a newcomer's name that is none, and a digest of nobody", () => {
+  const { peer, replica, welcome, taken } = fixture()
+  welcome()
+  taken()
+  for (const name of ["", "a/b", "x".repeat(129)]) {
+    peer.receive(["client", name])
+    peer.receive({ event: "digest", peer: name, count: 1, sum: 1 })
+  }
+  for (const bad of [{ count: true }, { count: -1 }, { sum: 1.5 }, { peer: 3 }]) {
+    peer.receive({ event: "digest", peer: "3", count: 1, sum: 1, ...bad })
+  }
+  assert.equal(replica.refused, 7)
+  assert.deepEqual(taken(), [])
+})
+
+test("what is a field of one message is anything in another", () => {
+  const { peer, replica, welcome } = fixture()
+  welcome()
+  const stamp = [NOW_MS, 0, "w"]
+  peer.receive({ event: "set", key: "a", value: 1, stamp, entries: 5, peer: [], count: "x" })
+  assert.deepEqual([replica.refused, replica.live], [0, 1])
 })
 
 test("acknowledgements, and other messages that count", () => {
@@ -183,7 +243,7 @@ test("acknowledgements, and other messages that count", () => {
   taken()
   peer.receive(["ack", 1, NOW_MS])
   peer.receive(["ack", 2, NOW_MS])
-  peer.receive(["ack", 3])
+  peer.receive(["ack", 3, NOW_MS])
   assert.deepEqual(taken(), [
     ["taken", 1],
     ["taken", 0],

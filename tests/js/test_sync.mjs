@@ -139,6 +139,28 @@ test("one side is empty", () => {
   }
 })
 
+test("version 1.0 knew no columns", () => {
+  for (const old of ["newcomer", "donor", ""]) {
+    const { a, b } = pair(0, 0, seeded(4))
+    for (let n = 0; n < 1500; n++) b.set(`k${n}`, { n })
+    b.delete("k7")
+    const newcomer = new Newcomer(a)
+    const donor = new Donor(b)
+    let answers = 0
+    const questions = newcomer.start()
+    for (let text = questions.shift(); text !== undefined; text = questions.shift()) {
+      const asked = old === "" ? text : text.replace(',"columns":true', "")
+      for (const answer of donor.receive(JSON.parse(asked))[0]) {
+        if (answer.includes('"columns":{')) answers++
+        questions.push(...newcomer.receive(JSON.parse(answer))[0])
+      }
+    }
+    assert.ok(newcomer.done)
+    assertEqual(a, b)
+    assert.equal(answers > 0, old === "")
+  }
+})
+
 test("few differences among many keys cost little", () => {
   const { a, b, wall } = pair(20_000, 0, seeded(3))
   wall.ms++
@@ -447,6 +469,19 @@ test("questions that break the rules end the conversation", () => {
   refused(() => new Donor(newReplica()).receive({ event: "done" }), "protocol", "no hello")
 })
 
+test("columns that do not belong together: nothing is merged", () => {
+  const replica = newReplica()
+  const newcomer = new Newcomer(replica)
+  newcomer.start()
+  newcomer.receive({ ...HELLO })
+  const plain = { keys: ["a"], values: [1], since_ms: 5, ms: [0], counters: [0] }
+  const columns = { ...plain, names: ["w"], writers: [1] }
+  const entry = { event: "set", key: "b", value: 1, stamp: [5, 0, "w"] }
+  const answer = { event: "entries", id: 1, entries: [entry], columns }
+  refused(() => newcomer.receive(answer), "protocol", "a writer without a name")
+  assert.equal(replica.entries.size, 0)
+})
+
 test("missing fields have their defaults", () => {
   assert.deepEqual(decodeRequest({ event: "ask-entries", id: 1, prefixes: [] }), {
     event: "ask-entries",
@@ -454,6 +489,7 @@ test("missing fields have their defaults", () => {
     prefixes: [],
     start: "",
     hashes: [],
+    columns: false,
   })
   assert.deepEqual(decodeAnswer({ event: "entries", id: 1, entries: [] }), {
     event: "entries",
@@ -461,6 +497,7 @@ test("missing fields have their defaults", () => {
     entries: [],
     next: null,
     missing: [],
+    columns: null,
   })
   assert.deepEqual(decodeAnswer({ event: "taken", id: 1 }), { event: "taken", id: 1, buried: [] })
   const hello = { event: "hello", version: [1, 0], count: 1, sum: 2 }

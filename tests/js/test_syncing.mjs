@@ -8,12 +8,14 @@ import { Session } from "../../distmap/web/js/session.js"
 import { Newcomer } from "../../distmap/web/js/sync.js"
 import {
   LEAST_RATE_BYTES,
+  MAX_INBOX,
   OPEN,
   PATIENCE_SECONDS,
   STALL_SECONDS,
   Serving,
   Syncing,
 } from "../../distmap/web/js/syncing.js"
+import { MAX_REFUSING, MAX_SERVING, Syncs } from "../../distmap/web/js/syncs.js"
 import { Clock, newReplica } from "./support.mjs"
 
 const HELLO = { event: "hello", version: [1, 0], count: 1_000_000, sum: 7 }
@@ -124,6 +126,41 @@ test("a donor that trickles is left also by who asks it with many hashes", async
   }
   assert.deepEqual(told, [["failed", "too slow"]])
   assert.ok(asked > 60 * LEAST_RATE_BYTES)
+})
+
+test("a newcomer that does not wait for answers is left", async () => {
+  const { party, session, told, clock } = fixture()
+  const serving = new Serving(party, session, "3", "4.1")
+  serving.streamData(OPEN)
+  await clock.advance()
+  for (let n = 0; n < MAX_INBOX; n++) serving.streamData(HELLO)
+  assert.deepEqual(told, [])
+  for (let n = 0; n < 100; n++) serving.streamData(HELLO)
+  assert.deepEqual(told, [["ended", serving]])
+  assert.ok(serving.inbox.length <= MAX_INBOX + 1)
+  assert.equal(clock.pending, 0)
+})
+
+test("a message too deep for JSON.stringify() ends the conversation, and no more", async () => {
+  const { party, session, told, clock } = fixture()
+  const serving = new Serving(party, session, "3", "4.1")
+  serving.streamData(OPEN)
+  await clock.advance()
+  serving.streamData(JSON.parse("[".repeat(100_000) + "]".repeat(100_000)))
+  assert.deepEqual(told, [["ended", serving]])
+  assert.ok(session.alive)
+})
+
+test("so many are refused at a time", () => {
+  const { session, replica, clock } = fixture()
+  const peer = /** @type {any} */ ({ id: "7", replica })
+  const syncs = new Syncs(peer, "/fruits", clock, () => 0.5)
+  for (let n = 0; n < MAX_SERVING + 10 * MAX_REFUSING; n++) syncs.serve(session, `x.${n}`)
+  assert.deepEqual([syncs.serving.size, syncs.refusing.size], [MAX_SERVING, MAX_REFUSING])
+  for (const each of syncs.refusing) each.fail("")
+  assert.deepEqual([syncs.serving.size, syncs.refusing.size], [MAX_SERVING, 0])
+  syncs.stop()
+  assert.deepEqual([syncs.serving.size, clock.pending], [0, 0])
 })
 
 test("a slow line: most goes one way, and only that way", async () => {

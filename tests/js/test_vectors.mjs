@@ -5,6 +5,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { HybridClock, MAX_AHEAD_MS, compareStamps } from "../../distmap/web/js/clock.js"
+import { MAX_SETS, encodeColumns, isColumns, readColumns } from "../../distmap/web/js/columns.js"
 import {
   decodeEntry,
   encodeEntry,
@@ -210,6 +211,38 @@ test("entries", () => {
     for (let b = 0; b < ordered.length; b++) {
       assert.equal(wins("k", ordered[a], ordered[b]), a > b, `${a} and ${b}`)
     }
+  }
+})
+
+test("columns", () => {
+  const v = vectors("columns")
+  const most = v.max_value_bytes
+  /** @param {string[]} texts */
+  const entriesOf = (texts) => texts.map((text) => decodeEntry(JSON.parse(text), most))
+  for (const { entries, text } of v.made) {
+    const items = entriesOf(entries)
+    assert.equal(encodeColumns(items), text)
+    assert.ok(isColumns(JSON.parse(text)))
+    assert.deepEqual(readColumns(JSON.parse(text), most), [items, 0])
+  }
+  for (const { text, entries, refused: count } of v.read) {
+    assert.ok(isColumns(JSON.parse(text)))
+    assert.deepEqual(readColumns(JSON.parse(text), most), [entriesOf(entries), count], text)
+  }
+  for (const text of v.refused) {
+    let wire
+    try {
+      wire = JSON.parse(text)
+    } catch {
+      continue // the frame that it came in would be no frame
+    }
+    if (isColumns(wire)) refused(() => readColumns(wire, most), v.refused_code, text)
+  }
+  const keys = Array.from({ length: MAX_SETS }, (_, n) => `k${n}`)
+  const [, entry] = decodeEntry({ event: "set", key: "a", value: 1, stamp: [1, 0, "w"] })
+  for (const more of [[], ["more"]]) {
+    const many = encodeColumns([...keys, ...more].map((key) => [key, entry]))
+    assert.equal(isColumns(JSON.parse(many)), more.length === 0)
   }
 })
 

@@ -61,14 +61,14 @@ def js_tombstone_ignored() -> Edit:
 @node_bug()
 def js_outbox_cleared_early() -> Edit:
     """A write is taken for acknowledged when it is sent."""
-    sent = "if (this.#waiting.get(key) === entry) this.#unsent.delete(key)"
-    return "outbox", sent, f"{sent}\n      this.#waiting.delete(key)"
+    seen = "      first.isSeen = true\n"
+    return "outbox", seen, f"{seen}      this.#waiting.delete(first.key)\n"
 
 
 @node_bug()
 def js_outbox_not_sent_again() -> Edit:
     """After a reconnect only new writes are sent."""
-    return "outbox", "    this.#queue.reset([...this.#waiting])\n", ""
+    return "outbox", "    this.#putSentBefore(this.#front)\n", ""
 
 
 @node_bug()

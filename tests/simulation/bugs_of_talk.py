@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from distmap.columns import make_columns, read_columns
 from distmap.correction import Correction
 from distmap.entries import Entry
 from distmap.seat import Seat
 from distmap.sync import Newcomer
 from distmap.sync_donor import Donor
 from distmap.syncing import Syncing
+from distmap.values import MAX_VALUE_BYTES
 from tests.simulation.planting import Replacements, bug, nothing
 
 # -- syncs ---------------------------------------------------------------------------------------
@@ -69,7 +71,11 @@ def last_of_a_chunk_lost() -> Replacements:
 
     def replacement(self: Donor, request: Any) -> Any:
         answer = entries(self, request)
-        if answer.next is not None:
+        if answer.next is not None and answer.columns:
+            kept, _ = read_columns(answer.columns, MAX_VALUE_BYTES)
+            kept.popitem()
+            answer.columns = make_columns(list(kept), list(kept.values()))
+        elif answer.next is not None:
             del answer.entries[-1:]
         return answer
 

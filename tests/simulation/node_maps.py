@@ -177,9 +177,12 @@ class NodeMap(MutableMapping[str, Any]):
         self._within.during(inner)
         self._replica.forget(key)
 
-    def _told_holdAgain(self, inner: list[list[Any]], ahead: list[Any]) -> None:  # noqa: N802
+    def _told_hold(self, inner: list[list[Any]], key: str) -> None:
         self._within.during(inner)
-        self._replica.hold_again()
+        self._replica.hold(key)
+
+    def _told_correct(self) -> None:
+        self._seat.peer.time.correction.begin()
 
     def _told_adopt(self, inner: list[list[Any]], write: list[Any]) -> None:
         key, *stamps = write
@@ -205,6 +208,7 @@ class NodeMap(MutableMapping[str, Any]):
         self._writes = range(state["writes"])
         peer.id = state["peer"]
         peer.outbox.wait(state["waiting"])
+        peer.time.correction.is_on = state["correcting"]
         syncing = True if state["syncing"] else None
         self._seat._syncs = SimpleNamespace(_syncing=syncing, serving=range(state["serving"]))
         replica.known_ms, replica.may_forget = state["knownMs"], state["mayForget"]

@@ -80,10 +80,8 @@ class NodeReplica:
         self._within.do()
         return Update(key, entry.replace(value=None), entry)
 
-    def hold_again(self) -> list[tuple[str, Entry]]:
-        ahead = dict(self.entries)
+    def hold(self, key: str) -> None:
         self._within.do()
-        return [(key, entry) for key, entry in ahead.items() if key not in self.entries]
 
 
 class Waiting(NamedTuple):
@@ -123,12 +121,24 @@ class NodeOutbox:
         self.next_message()
 
 
+class NodeCorrection:
+    """The correction of a wrong clock; see :class:`distmap.correction.Correction`."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+
+    def begin(self) -> None:
+        """It does."""
+        self.is_on = True
+
+
 class NodePeer:
     """The peer; see :class:`distmap.peer.Peer`."""
 
     def __init__(self, within: Within) -> None:
         self.id = ""
         self.outbox = NodeOutbox()
+        self.time = SimpleNamespace(correction=NodeCorrection())
         self._within = within
 
     def receive(self, payload: object) -> None:

@@ -6,9 +6,10 @@ import msgspec
 from hypothesis import strategies as st
 
 from distmap import sync_wire as wire
+from distmap.columns import Columns, make_columns
 from distmap.entries import encode_entry
 from distmap.ranges import DIGITS
-from tests.support.replicas import keyed_entries
+from tests.support.replicas import entries, keyed_entries
 
 counts = st.integers(0, 200) | st.integers(0, 2**53 - 1)
 prefixes = st.text(DIGITS, max_size=3) | st.text(DIGITS, max_size=13)
@@ -30,6 +31,23 @@ raw_entries = st.lists(
     max_size=6,
 ).map(lambda texts: [msgspec.Raw(text) for text in texts])
 
+good_columns = st.dictionaries(
+    st.sampled_from([f"k{n}" for n in range(8)]),
+    entries.filter(lambda entry: entry.value is not None and entry.extras is None),
+    max_size=6,
+).map(lambda sets: make_columns(list(sets), list(sets.values())))
+few_counts = st.lists(st.integers(0, 2) | counts, max_size=2)
+odd_columns = st.builds(
+    Columns,
+    keys=st.lists(st.sampled_from(["k1", "k2", "", "k" * 2000]), max_size=2),
+    values=st.sampled_from([b"[]", b"[1]", b"[1,2]", b"[1e999,2]", b"1"]).map(msgspec.Raw),
+    since_ms=counts,
+    ms=few_counts,
+    counters=few_counts,
+    names=st.lists(st.sampled_from(["w", "v", "", "a b"]), max_size=2),
+    writers=few_counts,
+)
+
 hellos = st.builds(wire.Hello, versions, counts, counts)
 pushes = st.builds(wire.Push, counts, raw_entries)
 sums_asked = st.builds(
@@ -41,6 +59,7 @@ entries_asked = st.builds(
     st.lists(prefixes, max_size=6) | st.lists(prefixes, max_size=6).map(sorted),
     st.just("") | prefixes,
     st.lists(counts, max_size=6),
+    st.booleans(),
 )
 
 sums = st.builds(
@@ -54,6 +73,7 @@ some_entries = st.builds(
     raw_entries,
     st.none() | prefixes,
     st.lists(counts, max_size=6),
+    st.just(msgspec.UNSET) | good_columns | odd_columns,
 )
 takens = st.builds(wire.Taken, st.integers(1, 9))
 dones = st.builds(wire.Done, raw_entries)

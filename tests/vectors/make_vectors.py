@@ -1,4 +1,5 @@
-"""Makes values.json, stamps.json, entries.json, ranges.json and merges.json beside this file.
+"""Makes values.json, stamps.json, entries.json, columns.json, ranges.json and merges.json beside
+this file.
 
 Run it as ``python -m tests.vectors.make_vectors``. What is expected is written out here, or worked
 out in a slow and simple way that shares no code with distmap. The texts of the numbers come from
@@ -442,6 +443,110 @@ def make_entries() -> dict[str, Any]:
     }
 
 
+# -- columns ---------------------------------------------------------------------------------------
+
+
+def columns_text(wires: list[Wire]) -> str:
+    """The columns of some sets, as a peer sends them."""
+    stamps = [wire["stamp"] for wire in wires]
+    since_ms = min(ms for ms, _, _ in stamps)
+    names = list(dict.fromkeys(writer for _, _, writer in stamps))
+    columns = {
+        "keys": [wire["key"] for wire in wires],
+        "values": [wire["value"] for wire in wires],
+        "since_ms": since_ms,
+        "ms": [ms - since_ms for ms, _, _ in stamps],
+        "counters": [counter for _, counter, _ in stamps],
+        "names": names,
+        "writers": [names.index(writer) for _, _, writer in stamps],
+    }
+    return "{" + ",".join(f'"{name}":{canonical(columns[name])}' for name in columns) + "}"
+
+
+def columns_with(**columns: str) -> str:
+    """The columns of two plain sets, some exchanged for other texts, or left out if empty."""
+    plain = {
+        "keys": '["a","b"]',
+        "values": '["x","y"]',
+        "since_ms": "1000",
+        "ms": "[0,5]",
+        "counters": "[0,1]",
+        "names": '["w"]',
+        "writers": "[0,0]",
+    }
+    return "{" + ",".join(f'"{n}":{text}' for n, text in {**plain, **columns}.items() if text) + "}"
+
+
+COLUMNS_VALUE_BYTES = 400
+SETS = [list({w["key"]: w for w in ENTRIES if w.keys() == set(KNOWN)}.values())]
+SETS += [
+    [put(f"k{n}", f"text {n}", NOW_MS + n % 3, n % 2, "vw"[n % 2]) for n in range(5)],
+    [put("long", "x" * 300, 0), put("Z", [1, "a", {"b": None}], 2**53 - 1, 1, "z" * 32)],
+    [put('a","b', '","', 1), put('"', '",', 1, 1), put("]", '"]', 1, 2), put(",", "\\", 1, 3)],
+    [put("a", True, 1), put("b", False, 1), put("c", 0, 1), put("d", -1, 1), put("e", 0.5, 1)],
+]
+ODD_COLUMNS = [
+    # columns as another program may write them: the entries, and how many are left out
+    (columns_with(), [put("a", "x", 1000), put("b", "y", 1005, 1)], 0),
+    (
+        columns_with(values=' [ "\\u0041" ,{"z":1.0, "b":-0} ]', more="[1]"),
+        [put("a", "A", 1000), put("b", {"b": 0, "z": 1}, 1005, 1)],
+        0,
+    ),
+    (columns_with(names='["w","v"]', writers="[1,0]"), [
+        put("a", "x", 1000, 0, "v"), put("b", "y", 1005, 1)], 0),
+    (columns_with(values='["x",9007199254740992]'), [put("a", "x", 1000)], 1),
+    (columns_with(values='["x",1e999]'), [put("a", "x", 1000)], 1),
+    (columns_with(values="[" + "[" * 33 + "]" * 33 + ",1]"), [put("b", 1, 1005, 1)], 1),
+    (columns_with(values='["' + "x" * (COLUMNS_VALUE_BYTES - 1) + '","y"]'), [
+        put("b", "y", 1005, 1)], 1),
+    (columns_with(values='["' + "x" * (COLUMNS_VALUE_BYTES - 2) + '","y"]'), [
+        put("a", "x" * (COLUMNS_VALUE_BYTES - 2), 1000), put("b", "y", 1005, 1)], 0),
+    (columns_with(keys='["","b"]'), [put("b", "y", 1005, 1)], 1),
+    (columns_with(keys='["a","' + "b" * (KIB + 1) + '"]'), [put("a", "x", 1000)], 1),
+    (columns_with(keys='["a","' + "é" * (KIB // 2) + '"]'), [
+        put("a", "x", 1000), put("é" * (KIB // 2), "y", 1005, 1)], 0),
+    (columns_with(keys='["a","' + "é" * (KIB // 2 + 1) + '"]'), [put("a", "x", 1000)], 1),
+    (columns_with(since_ms="9007199254740986"), [
+        put("a", "x", 2**53 - 6), put("b", "y", 2**53 - 1, 1)], 0),
+    (columns_with(keys="[]", values="[]", ms="[]", counters="[]", names="[]", writers="[]"), [], 0),
+]  # fmt: skip
+BAD_COLUMNS = [
+    *("null1", "1", "[]", "{}", '"columns"'),
+    *(columns_with(**{name: ""}) for name in ("keys", "values", "since_ms", "names", "writers")),
+    *(columns_with(**{name: '["a"]'}) for name in ("keys", "values")),
+    *(columns_with(**{name: "[0]"}) for name in ("ms", "counters", "writers")),
+    *(columns_with(**{name: "[0,0,0]"}) for name in ("ms", "counters", "writers", "values")),
+    *(columns_with(**{name: "null"}) for name in ("keys", "values", "since_ms", "ms", "counters")),
+    *(columns_with(values=text) for text in ('"ab"', "12", '{"0":1,"1":2}')),
+    *(columns_with(**{name: "[0,-1]"}) for name in ("ms", "counters", "writers")),
+    *(columns_with(**{name: "[0,1.5]"}) for name in ("ms", "counters", "writers")),
+    *(columns_with(**{name: '[0,"1"]'}) for name in ("ms", "counters", "writers")),
+    *(columns_with(**{name: "[0,9007199254740992]"}) for name in ("ms", "counters", "writers")),
+    *(columns_with(since_ms=text) for text in ("-1", "0.5", '"0"', "9007199254740987")),
+    *(columns_with(keys=text) for text in ('["a","a"]', '["a",1]', '["a",null]')),
+    *(columns_with(names=text) for text in ("[]", '[""]', '["a b"]', "[1]", '["w","é"]')),
+    columns_with(writers="[0,1]"),
+    columns_with(names='["' + "w" * 33 + '"]'),
+]
+
+
+def make_columns() -> dict[str, Any]:
+    """Columns, what they hold, and what are none."""
+    return {
+        "max_value_bytes": COLUMNS_VALUE_BYTES,
+        "made": [
+            {"entries": list(map(wire_text, wires)), "text": columns_text(wires)} for wires in SETS
+        ],
+        "read": [
+            {"text": text, "entries": list(map(wire_text, wires)), "refused": refused}
+            for text, wires, refused in ODD_COLUMNS
+        ],
+        "refused": BAD_COLUMNS,
+        "refused_code": "protocol",
+    }
+
+
 # -- ranges ----------------------------------------------------------------------------------------
 
 
@@ -574,6 +679,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "values": make_values,
     "stamps": make_stamps,
     "entries": make_entries,
+    "columns": make_columns,
     "ranges": make_ranges,
     "merges": make_merges,
 }

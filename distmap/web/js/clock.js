@@ -8,6 +8,11 @@
 export const MAX_AHEAD_MS = 60_000
 /** How far the local clock is believed to have gone on since the relay last told its time. */
 export const HEARD_MS = 30_000
+/**
+ * The latest time that anybody may tell: the last that ECMAScript has a date for. Stamps go further,
+ * so that there is always a later one.
+ */
+export const MAX_TIME_MS = 8_640_000_000_000_000
 /** The greatest integer that a stamp can carry on the wire. */
 export const MAX_COUNTER = Number.MAX_SAFE_INTEGER
 

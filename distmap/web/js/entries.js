@@ -159,10 +159,19 @@ export function decodeStamp(wire) {
   if (!isCount(ms) || !isCount(counter)) {
     throw new RemoteProtocolError("the numbers of a stamp are integers from 0 to 2**53 - 1")
   }
-  if (typeof writer !== "string" || !WRITER.test(writer)) {
-    throw new RemoteProtocolError("a writer is 1 to 32 of A-Z a-z 0-9 _ -")
-  }
-  return { ms, counter, writer }
+  return { ms, counter, writer: checkWriter(writer) }
+}
+
+/**
+ * A writer's name.
+ *
+ * @param {unknown} name
+ * @returns {string}
+ * @throws {RemoteProtocolError} no writer has such a name
+ */
+export function checkWriter(name) {
+  if (typeof name === "string" && WRITER.test(name)) return name
+  throw new RemoteProtocolError("a writer is 1 to 32 of A-Z a-z 0-9 _ -")
 }
 
 /** @param {Record<string, unknown>} wire */

@@ -5,8 +5,8 @@
 // came is the value that JSON.parse() made of it; one to send is JSON text.
 
 import { InvalidValue, LimitExceeded, RemoteProtocolError } from "./errors.js"
-import { isCount, isObject } from "./entries.js"
-import { isOver } from "./text.js"
+import { isObject } from "./entries.js"
+import { isOver, stringify } from "./text.js"
 import { parse } from "./values.js"
 
 export const NEW = "new"
@@ -105,7 +105,9 @@ function malformed(reason) {
 export function decodeNew(payload, metaBytes) {
   if (!isObject(payload) || !isObject(payload.opts)) throw malformedOptions()
   const meta = Object.hasOwn(payload, "meta") ? payload.meta : null
-  if (isOver(JSON.stringify(meta), metaBytes)) {
+  const text = stringify(meta)
+  if (text === null) throw malformedOptions()
+  if (isOver(text, metaBytes)) {
     throw new LimitExceeded(`the meta of a stream is over ${metaBytes} bytes`)
   }
   const { writable = false, readable = false, allowHalfOpen = false } = payload.opts
@@ -138,7 +140,7 @@ export function decodeFault(payload) {
   if (typeof payload === "string") return [payload, "error"]
   // JSON.stringify(new Error("lost")) is "{}": npm sends just that.
   const { message = "", code = "error" } = isObject(payload) ? payload : { message: 0 }
-  if (typeof message !== "string" || !(typeof code === "string" || isCount(code))) {
+  if (typeof message !== "string" || !(typeof code === "string" || Number.isSafeInteger(code))) {
     throw new RemoteProtocolError("malformed payload of an error")
   }
   return [message, String(code)]

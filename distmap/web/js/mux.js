@@ -61,7 +61,7 @@ export class MuxDemux {
    * @throws {LocalProtocolError} the connection is closing, or neither side could send
    */
   open(meta, { writable = true, readable = true, halfOpen = false, id } = {}) {
-    if (this.closing || this.#failed) {
+    if (this.closing) {
       throw new LocalProtocolError("the connection is closing: no stream can be opened")
     }
     if (!writable && !readable) {
@@ -148,7 +148,7 @@ export class MuxDemux {
    * @returns {MuxEvent[]}
    */
   disconnect() {
-    this.#failed = true
+    this.#failed = this.closing = true
     const events = [...this.streams.values()].flatMap((stream) => this.#close(stream))
     this.#out = []
     return events

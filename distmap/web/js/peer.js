@@ -1,12 +1,14 @@
 // One peer of a map's network: its replica, its outbox, and what it says to the relay and to the
 // other peers. Without I/O: what is to be done goes out through a Port.
 
+/** @import { Details } from "./channel_wire.js" */
 /** @import { Stamp } from "./clock.js" */
 /** @import { Entry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Port } from "./port.js" */
 import { ALONE, Absence, BY_PEER } from "./absence.js"
-import { encodeEntry, isObject, wins } from "./entries.js"
+import { decodeControl, decodeSaid, isName } from "./channel_wire.js"
+import { encodeEntry, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
 import { READ, Reading } from "./reading.js"
@@ -119,30 +121,34 @@ export class Peer {
   }
 
   /** @param {unknown[]} message */
-  #receiveControl([name, first, second]) {
-    if (name === "welcome" && isObject(first)) this.#welcome(first)
-    else if (name === "members" && isInteger(first)) this.#setPeers(first - 1)
-    else if (name === "ack" && isInteger(first)) this.#receiveAck(first, second)
-    else if (name === "donor" && typeof first === "string") this.#receiveDonor(first)
-    else if (name === "alone") this.#becomeReady(ALONE)
-    else if (name === "client" && typeof first === "string") this.#port.serve(first, false)
-    else if (name === "reader" && typeof first === "string") this.#port.serve(first, true)
-    else if (name === "refused" && isInteger(first)) this.#toldAccess(READ)
-    else if (name === "time" && typeof first === "number" && typeof second === "number") {
-      this.time.answered(first, second)
+  #receiveControl(message) {
+    const control = decodeControl(message)
+    if (control === null) return // of a newer relay
+    if (!this.#open) return // a handler has left the map meanwhile
+    if (!this.#online && control[0] !== "welcome") {
+      throw new RemoteProtocolError("the relay sent something before its welcome")
+    }
+    if (control[0] === "welcome") this.#welcome(control[1])
+    else if (control[0] === "members") this.#setPeers(control[1] - 1)
+    else if (control[0] === "ack") this.#receiveAck(control[1], control[2])
+    else if (control[0] === "donor") this.#receiveDonor(control[1])
+    else if (control[0] === "alone") this.#becomeReady(ALONE)
+    else if (control[0] === "client") {
+      if (isName(control[1])) this.#port.serve(control[1], false)
+    } else if (control[0] === "reader") {
+      if (isName(control[1])) this.#port.serve(control[1], true)
+    } else if (control[0] === "refused") this.#toldAccess(READ)
+    else {
+      this.time.answered(control[1], control[2])
       this.work()
       this.release()
     }
-    // Anything else is of a newer relay.
   }
 
-  /** @param {Record<string, unknown>} details */
-  #welcome({ version, peer, time_ms: timeMs, members, access }) {
-    const major = Array.isArray(version) ? version[0] : null
-    if (typeof peer !== "string" || typeof timeMs !== "number" || !isInteger(members)) {
-      throw new RemoteProtocolError("the relay sent a malformed welcome")
-    }
+  /** @param {Details} details */
+  #welcome({ version: [major], peer, time_ms: timeMs, members, access }) {
     if (major !== VERSION[0]) throw new RemoteProtocolError(`the relay speaks version ${major}`)
+    if (this.#online) throw new RemoteProtocolError("a second welcome")
     this.id = peer
     this.time.welcomed(timeMs)
     this.#toldAccess(access)
@@ -163,14 +169,14 @@ export class Peer {
 
   /**
    * @param {number} number
-   * @param {unknown} timeMs
+   * @param {number} timeMs
    */
   #receiveAck(number, timeMs) {
     const taken = this.outbox.acknowledge(number)
     this.replica.arrived(taken.map(([key]) => key))
     this.#port.taken(taken)
     this.sendWrites()
-    if (typeof timeMs === "number") this.time.acknowledged(timeMs)
+    this.time.acknowledged(timeMs)
   }
 
   /** @param {string} donor */
@@ -181,22 +187,17 @@ export class Peer {
 
   /** @param {unknown} message */
   #receiveEntries(message) {
-    const event = isObject(message) ? message.event : undefined
-    if (!isObject(message) || typeof event !== "string") {
+    let said
+    try {
+      said = decodeSaid(message)
+    } catch (error) {
+      if (!(error instanceof RemoteProtocolError)) throw error
       this.replica.refused++
-    } else if (event === "set" || event === "delete") {
-      this.#take([message])
-    } else if (event === "entries") {
-      const { entries = [] } = message
-      if (Array.isArray(entries)) this.#take(entries)
-      else this.replica.refused++
-    } else if (event === "digest") {
-      const { peer, count, sum } = message
-      if (typeof peer === "string" && isInteger(count) && isInteger(sum)) {
-        this.#port.heardDigest(peer, [count, sum])
-      }
+      return
     }
-    // Anything else is of a newer peer.
+    if (said === null) return // of a newer peer
+    if ("entries" in said) this.#take(said.entries)
+    else this.#port.heardDigest(said.peer, said.digest)
   }
 
   /** @param {unknown[]} entries */
@@ -361,12 +362,4 @@ export class Peer {
       this.#port.send(JSON.stringify(["sync", null]))
     }
   }
-}
-
-/**
- * @param {unknown} value
- * @returns {value is number}
- */
-function isInteger(value) {
-  return Number.isSafeInteger(value)
 }

@@ -24,6 +24,7 @@ import {
   holdAll,
   latestKnownMs,
   mergeAll,
+  mergeAnswer,
 } from "./sync_donor.js"
 import * as wire from "./sync_wire.js"
 
@@ -295,21 +296,22 @@ export class Newcomer {
     if (answer.event !== "entries") {
       throw new RemoteProtocolError("not the entries that were asked for")
     }
-    const after = answer.next
+    const { columns, next: after } = answer
+    const count = answer.entries.length + (columns?.keys.length ?? 0)
     if (after !== null) {
-      if (after <= start || answer.entries.length === 0) {
+      if (after <= start || count === 0) {
         throw new RemoteProtocolError("the donor does not get ahead")
       }
       const rest = prefixes.filter((prefix) => prefix >= after.slice(0, prefix.length))
       if (rest.length) this.#begun.push([rest, after])
     }
-    this.#budget -= answer.entries.length
+    this.#budget -= count
     if (this.#budget < 0) {
       throw new RemoteProtocolError("many more entries than the donor said it has")
     }
     const trusted = this.#hello !== null && this.#replica.trusts(this.#hello.known_ms)
     const gone = this.#reader ? this.#drop(own, answer.missing, after) : []
-    const updates = mergeAll(this.#replica, answer.entries, { trusted, burials: this.#burials })
+    const updates = mergeAnswer(this.#replica, answer, { trusted, burials: this.#burials })
     for (const { entry } of updates) this.#countRepaired(entry)
     if (this.#reader) return join(gone, updates)
     // What the donor lacks is its to have, unless what it sent has just replaced that.

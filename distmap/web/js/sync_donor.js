@@ -5,7 +5,8 @@
 
 /** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
-/** @import { AskEntries, Done } from "./sync_wire.js" */
+/** @import { AskEntries, Done, Entries } from "./sync_wire.js" */
+import { ENTRY_BYTES, encodeColumns, readColumns } from "./columns.js"
 import { decodeEntry, encodeEntry } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { byStamp } from "./holding.js"
@@ -60,18 +61,48 @@ export class Burials {
  * @param {Burials} [how.burials] takes what the floor forbids
  * @returns {Update[]}
  */
-export function mergeAll(replica, entries, { trusted = false, cautious = false, burials } = {}) {
-  const how = { trusted, cautious }
-  const updates = []
+export function mergeAll(replica, entries, how) {
+  const items = []
   for (const each of entries) {
-    let key, entry
     try {
-      ;[key, entry] = decodeEntry(each, replica.maxValueBytes)
+      items.push(decodeEntry(each, replica.maxValueBytes))
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error
       replica.refused++
-      continue
     }
+  }
+  return merge(replica, items, how)
+}
+
+/**
+ * Merges what a donor answered.
+ *
+ * @param {Replica} replica
+ * @param {Entries} answer
+ * @param {{ trusted: boolean, burials: Burials }} how that of mergeAll()
+ * @returns {Update[]}
+ * @throws {RemoteProtocolError} its columns do not belong together; nothing is merged then
+ */
+export function mergeAnswer(replica, { columns, entries }, how) {
+  /** @type {Update[]} */
+  let updates = []
+  if (columns !== null) {
+    const [items, refused] = readColumns(columns, replica.maxValueBytes)
+    replica.refused += refused
+    updates = merge(replica, items, how)
+  }
+  return updates.concat(mergeAll(replica, entries, how))
+}
+
+/**
+ * @param {Replica} replica
+ * @param {KeyedEntry[]} items
+ * @param {{ trusted?: boolean, cautious?: boolean, burials?: Burials }} [how]
+ */
+function merge(replica, items, { trusted = false, cautious = false, burials } = {}) {
+  const how = { trusted, cautious }
+  const updates = []
+  for (const [key, entry] of items) {
     const update = replica.merge(key, entry, how)
     if (update !== null) updates.push(update)
     else if (!trusted && replica.forbids(key, entry)) burials?.add(key, entry)
@@ -165,7 +196,7 @@ export class Donor {
    *
    * @param {AskEntries} request
    */
-  #entries({ id, prefixes, start, hashes }) {
+  #entries({ id, prefixes, start, hashes, columns }) {
     const disordered = prefixes.some(
       (prefix, at) => at > 0 && (prefix <= prefixes[at - 1] || prefix.startsWith(prefixes[at - 1])),
     )
@@ -173,21 +204,31 @@ export class Donor {
     const unmet = new Set(hashes)
     /** @type {string[]} */
     const texts = []
+    /** @type {KeyedEntry[]} */
+    const sets = []
+    /** @param {string | null} next */
+    const answer = (next) =>
+      wire.entries(id, texts, next, [...unmet], sets.length ? encodeColumns(sets) : null)
     let size = 0
     let last = ""
     for (const prefix of prefixes) {
       for (const { path, key, hash } of this.#replica.tree.items(prefix, start)) {
         // Keys of one position stay together, or the next chunk could begin where this one did.
-        if (size >= CHUNK_BYTES && path !== last) return wire.entries(id, texts, path, [...unmet])
+        if (size >= CHUNK_BYTES && path !== last) return answer(path)
         last = path
         if (unmet.delete(hash)) continue
-        const entry = this.#replica.entries.get(key)
-        const text = encodeEntry(key, /** @type {NonNullable<typeof entry>} */ (entry))
-        texts.push(text)
-        size += utf8Length(text)
+        const entry = /** @type {Entry} */ (this.#replica.entries.get(key))
+        if (columns && entry.value !== null && entry.extras === null) {
+          sets.push([key, entry])
+          size += ENTRY_BYTES + utf8Length(JSON.stringify(key)) + utf8Length(entry.value)
+        } else {
+          const text = encodeEntry(key, entry)
+          texts.push(text)
+          size += utf8Length(text)
+        }
       }
     }
-    return wire.entries(id, texts, null, [...unmet])
+    return answer(null)
   }
 }
 

@@ -3,13 +3,15 @@
 // The newcomer asks, the donor answers. Requests carry an id, and each answer the id of its
 // request.
 
+/** @import { Columns } from "./columns.js" */
 /** @import { Summary } from "./ranges.js" */
+import { isColumns } from "./columns.js"
 import { HASH_DIGITS, isCount, isObject } from "./entries.js"
 import { RemoteProtocolError, VersionMismatch } from "./errors.js"
 import { FAN_OUT } from "./ranges.js"
 
 /** Major and minor: another major is refused, another minor is taken. */
-export const VERSION = [1, 0]
+export const VERSION = [1, 1]
 /** So many ranges are divided or compared with one request; their sums are 40 KB. */
 export const MAX_PREFIXES = 128
 export const MAX_HASHES = 8192
@@ -28,11 +30,13 @@ export const CHUNK_BYTES = 64 * 1024
 /** @typedef {{ event: "sums", id: number, sums: number[][] }} Sums */
 /**
  * @typedef {{ event: "ask-entries", id: number, prefixes: string[], start: string,
- *   hashes: number[] }} AskEntries
+ *   hashes: number[], columns: boolean }} AskEntries
  */
 /**
+ * `columns` are more entries, for a newcomer that takes them.
+ *
  * @typedef {{ event: "entries", id: number, entries: unknown[], next: string | null,
- *   missing: number[] }} Entries
+ *   missing: number[], columns: Columns | null }} Entries
  */
 /** @typedef {{ event: "push", id: number, entries: unknown[] }} Push */
 /**
@@ -81,17 +85,18 @@ export const sums = (id, sums) => JSON.stringify({ event: "sums", id, sums })
  * @param {number[]} hashes
  */
 export const askEntries = (id, prefixes, start, hashes) =>
-  JSON.stringify({ event: "ask-entries", id, prefixes, start, hashes })
+  JSON.stringify({ event: "ask-entries", id, prefixes, start, hashes, columns: true })
 
 /**
  * @param {number} id
  * @param {string[]} texts
  * @param {string | null} next
  * @param {number[]} missing
+ * @param {string | null} columns
  */
-export const entries = (id, texts, next, missing) =>
+export const entries = (id, texts, next, missing, columns) =>
   `{"event":"entries","id":${id},"entries":[${texts.join(",")}],"next":${JSON.stringify(next)},` +
-  `"missing":[${missing.join(",")}]}`
+  `"missing":[${missing.join(",")}]${columns === null ? "" : `,"columns":${columns}`}}`
 
 /**
  * @param {number} id
@@ -169,6 +174,7 @@ const REQUESTS = new Map([
       prefixes: [listOf(isPrefix, MAX_PREFIXES)],
       start: [isPrefix, ""],
       hashes: [hashes, []],
+      columns: [(value) => typeof value === "boolean", false],
     },
   ],
   ["push", { id: [isCount], entries: [listOf(anything)] }],
@@ -189,6 +195,7 @@ const ANSWERS = new Map([
       entries: [listOf(anything)],
       next: [(value) => value === null || isPrefix(value), null],
       missing: [hashes, []],
+      columns: [(value) => value === null || isColumns(value), null],
     },
   ],
   ["taken", { id: [isCount], buried: [listOf(anything), []] }],

@@ -6,17 +6,21 @@
 /** @import { Session } from "./session.js" */
 /** @import { MuxStream } from "./states.js" */
 /** @import { Newcomer } from "./sync.js" */
-import { LocalProtocolError, RemoteError } from "./errors.js"
+import { LimitExceeded, LocalProtocolError, RemoteError, RemoteProtocolError } from "./errors.js"
 import { Queue } from "./queue.js"
 import { Donor } from "./sync.js"
 import { isPush } from "./sync_wire.js"
-import { utf8Length } from "./text.js"
+import { stringify, utf8Length } from "./text.js"
 
 /** A donor that says nothing for so long is replaced; a newcomer likewise is left. */
 export const STALL_SECONDS = 10
 export const PATIENCE_SECONDS = 60
 /** After the patience a conversation ends if fewer bytes a second get through, on the average. */
 export const LEAST_RATE_BYTES = 1000
+/**
+ * Messages that wait for their turn; who keeps to the window has no more than 5 under way.
+ */
+export const MAX_INBOX = 16
 /** Keys that are hashed in one turn before a sync begins. */
 export const FOLD_KEYS = 1000
 /** What the relay says when both ends are joined. */
@@ -40,7 +44,8 @@ export const OPEN = "[stream-server]:open"
  * @property {(syncing: Syncing) => void} syncDone this newcomer has everything
  * @property {(syncing: Syncing, reason: string) => void} syncFailed this newcomer needs another
  *   donor
- * @property {(serving: Serving) => void} servingEnded this donor has nothing left to do
+ * @property {(serving: Serving | Refusing) => void} servingEnded this donor has nothing left to
+ *   do
  */
 
 /** What both sides have in common: the stream, the time-out, and one message a turn. */
@@ -105,7 +110,12 @@ class Conversation {
   streamData(payload) {
     if (this.stopped) return
     this.#restartStall()
-    this.#bytes += utf8Length(JSON.stringify(payload))
+    const text = stringify(payload)
+    if (text === null) {
+      this.#refuse(new RemoteProtocolError("a message is nested too deeply"))
+      return
+    }
+    this.#bytes += utf8Length(text)
     if (this.#trickles()) {
       this.fail("too slow")
       return
@@ -116,7 +126,9 @@ class Conversation {
       return
     }
     this.inbox.push(payload)
-    if (this.#turn === null) this.#takeTurn()
+    if (this.inbox.length > MAX_INBOX) {
+      this.#refuse(new LimitExceeded(`more than ${MAX_INBOX} messages at a time`))
+    } else if (this.#turn === null) this.#takeTurn()
   }
 
   /** @param {StreamError | null} error */
@@ -168,13 +180,22 @@ class Conversation {
       this.step()
     } catch (error) {
       if (!(error instanceof RemoteError || error instanceof LocalProtocolError)) throw error
-      const stream = this.#stream
-      this.#stream = null
-      if (!this.stopped) this.fail(error.message)
-      if (stream !== null) this.#session.error(stream, error.message, error.code)
+      this.#refuse(error)
       return
     }
     if (!this.stopped) this.#takeTurnSoon() // also if nothing waits: more may come in this turn
+  }
+
+  /**
+   * Ends the conversation, and tells the other side why.
+   *
+   * @param {RemoteError | LocalProtocolError} error
+   */
+  #refuse(error) {
+    const stream = this.#stream
+    this.#stream = null
+    if (!this.stopped) this.fail(error.message)
+    if (stream !== null) this.#session.error(stream, error.message, error.code)
   }
 
   #takeTurnSoon() {
@@ -329,6 +350,7 @@ export class Refusing extends Conversation {
    */
   fail(_reason) {
     this.stop()
+    this.party.servingEnded(this)
   }
 }
 

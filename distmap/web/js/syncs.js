@@ -8,11 +8,17 @@ import { Refusing, Serving, Syncing } from "./syncing.js"
 
 /** Newcomers that this peer serves at a time; the relay sends it fewer. */
 export const MAX_SERVING = 16
+/**
+ * Newcomers that it tells so at a time; no more can wait for it at a relay that keeps to the rules.
+ */
+export const MAX_REFUSING = 64
 
 /** What is under way. */
 export class Syncs {
   /** @type {Set<Serving>} */
   serving = new Set()
+  /** @type {Set<Refusing>} */
+  refusing = new Set()
   /** How often this replica was found to differ from another, and was repaired. */
   repairs = 0
   #peer
@@ -75,8 +81,8 @@ export class Syncs {
   serve(session, client, reader = false) {
     if (this.serving.size < MAX_SERVING) {
       this.serving.add(new Serving(this, session, this.#peer.id, client, reader))
-    } else {
-      new Refusing(this, session, this.#peer.id, client)
+    } else if (this.refusing.size < MAX_REFUSING) {
+      this.refusing.add(new Refusing(this, session, this.#peer.id, client))
     }
   }
 
@@ -84,8 +90,9 @@ export class Syncs {
   stop() {
     this.#syncing?.stop()
     this.#syncing = null
-    for (const serving of this.serving) serving.stop()
+    for (const each of [...this.serving, ...this.refusing]) each.stop()
     this.serving.clear()
+    this.refusing.clear()
   }
 
   // -- what the conversations ask and tell: see Party in syncing.js -------------------------------
@@ -138,8 +145,9 @@ export class Syncs {
     if (!this.#repair) this.#peer.syncFailed(syncing.donor)
   }
 
-  /** @param {Serving} serving */
+  /** @param {Serving | Refusing} serving */
   servingEnded(serving) {
-    this.serving.delete(serving)
+    if (serving instanceof Serving) this.serving.delete(serving)
+    else this.refusing.delete(serving)
   }
 }

@@ -39,6 +39,22 @@ export function isOver(text, limit) {
 }
 
 /**
+ * The JSON text of what JSON.parse() made, or null: it goes deeper into a text than
+ * JSON.stringify() goes into a value.
+ *
+ * @param {unknown} value
+ * @returns {string | null}
+ */
+export function stringify(value) {
+  try {
+    return JSON.stringify(value)
+  } catch (error) {
+    if (error instanceof RangeError) return null
+    throw error
+  }
+}
+
+/**
  * Compares two strings in the order of their UTF-8, that is, of their code points.
  *
  * @param {string} a
