@@ -19,6 +19,7 @@ from distmap import errors
 from distmap.changes import Change
 from distmap.connection import Connection
 from distmap.connector import WebSocketConnector
+from distmap.credentials import Source, open_connection
 from distmap.knowledge import RETENTION_MS
 from distmap.map import DistributedMap
 from distmap.status import Status
@@ -43,6 +44,7 @@ def connect(
     reactor: Any,
     url: str,
     *,
+    credentials: Source | None = None,
     options: WebSocketOptions | None = None,
     retention_seconds: float = RETENTION_MS / 1000,
 ) -> Connection:
@@ -51,6 +53,9 @@ def connect(
     Args:
         reactor: Twisted's reactor.
         url: the relay's, `ws://` or `wss://`.
+        credentials: what to show to a relay that lets not everybody in: a string; or what is called
+            before each connection, and when the relay asks anew, and returns one, or a Deferred or
+            a coroutine of one. If it fails, that is tried again as a connection would be.
         options: see :class:`WebSocketOptions`.
         retention_seconds: how long the maps on this connection keep tombstones (30 days); the same
             for all peers of a map.
@@ -60,8 +65,13 @@ def connect(
 
     Raises:
         errors.InvalidValue: it is no such URL.
+        errors.InvalidType: the credentials are none of these.
     """
     connector = WebSocketConnector(reactor, url, options)
-    return Connection(
-        reactor, connector, SystemRandom().random, retention_seconds=retention_seconds
+    return open_connection(
+        reactor,
+        connector,
+        SystemRandom().random,
+        credentials,
+        retention_seconds=retention_seconds,
     )

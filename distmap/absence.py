@@ -12,7 +12,7 @@ from typing import Final
 
 from distmap.aside import Aside
 from distmap.clock import Stamp
-from distmap.entries import is_burial
+from distmap.entries import Entry, is_burial
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
 from distmap.port import Port
@@ -107,6 +107,16 @@ class Absence:
         if not self.is_open:
             self._ending = None
         return not self._is_setting_aside and self._ending is None
+
+    def give_up(self) -> list[tuple[str, Entry]]:
+        """This peer may only read: what is set aside is never offered.
+
+        Returns:
+            The writes.
+        """
+        self._is_setting_aside = False
+        self._ending = None
+        return self.aside.give_up()
 
     def _set_aside(self) -> None:
         updates: list[Update] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 
@@ -54,15 +55,22 @@ class Admission:
     Args:
         most: connections in all; 0 for no limit.
         most_per_address: of one address; 0 for no limit. Those of this machine are not counted.
+        trusts: whether an address is that of a proxy, which stands for everybody: likewise.
 
     Attributes:
         count: of those who are in.
     """
 
-    def __init__(self, most: int, most_per_address: int) -> None:
+    def __init__(
+        self,
+        most: int,
+        most_per_address: int,
+        trusts: Callable[[str], bool] = lambda host: False,
+    ) -> None:
         self.count = 0
         self._most = most
         self._most_per_address = most_per_address
+        self._trusts = trusts
         self._of_network: Counter[str] = Counter()
 
     def refusal(self, host: str | None) -> Refusal | None:
@@ -70,7 +78,7 @@ class Admission:
         if self._most and self.count >= self._most:
             return Refusal(503, "connections", f"this relay has {self._most} connections at most")
         most = self._most_per_address
-        network = network_of(host)
+        network = self._network_of(host)
         if most and network is not None and self._of_network[network] >= most:
             text = f"this relay has {most} connections of one address at most"
             return Refusal(429, "address", text)
@@ -79,15 +87,18 @@ class Admission:
     def enter(self, host: str | None) -> None:
         """One came in."""
         self.count += 1
-        network = network_of(host)
+        network = self._network_of(host)
         if network is not None:
             self._of_network[network] += 1
 
     def leave(self, host: str | None) -> None:
         """One that came in has gone."""
         self.count -= 1
-        network = network_of(host)
+        network = self._network_of(host)
         if network is not None:
             self._of_network[network] -= 1
             if not self._of_network[network]:
                 del self._of_network[network]
+
+    def _network_of(self, host: str | None) -> str | None:
+        return None if self._trusts(host or "") else network_of(host)

@@ -68,6 +68,13 @@ class Aside:
         write = self._writes.pop(key, None)
         return old if write is None else write.base
 
+    def give_up(self) -> list[tuple[str, Entry]]:
+        """Lets go of all; returns them."""
+        writes = [(key, write.entry) for key, write in self._writes.items()]
+        self._writes.clear()
+        self._queue.clear()
+        return writes
+
     def restore(self, most: int) -> list[Update]:
         """Nobody is there to ask: up to `most` of the writes go on as if nothing had been, the
         latest first. A batch goes as a whole.

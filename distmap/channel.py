@@ -32,7 +32,9 @@ class Member(Generic[LinkT]):
         prefix: what stands before the payload in a data frame of its stream.
         plain: opened by the original's clients, or by a user's own program, with a bare route:
             gets and gives any payload, and no messages of the relay.
-        ready: it has the state, and can serve others.
+        reader: it gets everything and gives nothing: what it sends to the others is refused, and it
+            serves nobody.
+        ready: it has the state, and can serve others unless it is a reader.
         donor: the member that it is told to sync with, while that counts.
         asked: the id of the last such member.
         failed: the ids of donors that it could not sync with.
@@ -49,19 +51,27 @@ class Member(Generic[LinkT]):
         "link",
         "plain",
         "prefix",
+        "reader",
         "ready",
         "received",
         "serving",
     )
 
     def __init__(
-        self, member_id: str, channel: Channel[LinkT], link: LinkT, prefix: bytes, plain: bool
+        self,
+        member_id: str,
+        channel: Channel[LinkT],
+        link: LinkT,
+        prefix: bytes,
+        plain: bool,
+        reader: bool = False,
     ) -> None:
         self.id = member_id
         self.channel = channel
         self.link = link
         self.prefix = prefix
         self.plain = plain
+        self.reader = reader
         self.ready = False
         self.donor: Member[LinkT] | None = None
         self.asked = ""
@@ -82,6 +92,7 @@ class Channel(Generic[LinkT]):
         ready: those that can serve others, by id.
         free: those of them that can serve one more, the one chosen or freed longest ago first.
         waiting: those that wait for a donor to be free, the one that waits longest first.
+        lonely: the readers that were told that there is nobody to ask, by id.
         pending: what is to be handed out: who sent it, data frames as of its stream, and whether
             all payloads in them are objects.
         joined: the ids of members that the others have not been told of.
@@ -93,6 +104,7 @@ class Channel(Generic[LinkT]):
         "groups",
         "joined",
         "left",
+        "lonely",
         "members",
         "name",
         "pending",
@@ -107,6 +119,7 @@ class Channel(Generic[LinkT]):
         self.ready: dict[str, Member[LinkT]] = {}
         self.free: dict[str, Member[LinkT]] = {}
         self.waiting: dict[str, Member[LinkT]] = {}
+        self.lonely: dict[str, Member[LinkT]] = {}
         self.pending: list[_Pending[LinkT]] = []
         self.joined: list[str] = []
         self.left: list[str] = []
@@ -124,7 +137,7 @@ class Channel(Generic[LinkT]):
         del group[member]
         if not group:
             del self.groups[(member.prefix, member.plain)]
-        for each in (self.ready, self.free, self.waiting):
+        for each in (self.ready, self.free, self.waiting, self.lonely):
             each.pop(member.id, None)
         self.left.append(member.id)
 

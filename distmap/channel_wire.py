@@ -28,13 +28,14 @@ _Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS, pattern=r"^
 
 class Details(msgspec.Struct):
     """What the welcome tells: the version, the member's id, the relay's time in milliseconds since
-    1970, and how many members there are.
+    1970, how many members there are, and whether this one may only ``read``.
     """
 
     version: tuple[_Count, _Count]
     peer: _Name
     time_ms: _Time
     members: _Members
+    access: str = "write"
 
 
 class _Message(msgspec.Struct, array_like=True):
@@ -76,6 +77,18 @@ class Client(_Message, tag="client"):
     name: str
 
 
+class Reader(_Message, tag="reader"):
+    """Likewise, from who may only read."""
+
+    name: str
+
+
+class Refused(_Message, tag="refused"):
+    """So many objects were not passed on: this member may only read."""
+
+    number: _Count
+
+
 class Time(_Message, tag="time"):
     """The time that was sent, and the relay's."""
 
@@ -83,9 +96,11 @@ class Time(_Message, tag="time"):
     time_ms: _Time
 
 
-Control: TypeAlias = Welcome | Members | Ack | Donor | Alone | Client | Time
+Control: TypeAlias = Welcome | Members | Ack | Donor | Alone | Client | Reader | Refused | Time
 
-_NAMES: Final = frozenset({"welcome", "members", "ack", "donor", "alone", "client", "time"})
+_NAMES: Final = frozenset(
+    {"welcome", "members", "ack", "donor", "alone", "client", "reader", "refused", "time"}
+)
 _controls: msgspec.json.Decoder[Control] = msgspec.json.Decoder(Control)
 _any = msgspec.json.Decoder(list[Any])
 

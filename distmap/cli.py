@@ -6,22 +6,31 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any, Final, NoReturn, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, ensureDeferred, succeed
 from twisted.internet.task import react
 from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 
-from distmap import Change, Connection, DistributedMap, Status, __version__, connect, values
-from distmap.errors import AccessRefused, InvalidKey, InvalidType, InvalidValue, VersionMismatch
+from distmap import (
+    Change,
+    Connection,
+    DistributedMap,
+    Status,
+    __version__,
+    arguments,
+    connect,
+    values,
+)
+from distmap.errors import AccessRefused, CredentialsFailed, InvalidValue, VersionMismatch
 from distmap.relay_status import add_status, run_status
+from distmap.ticket_command import add_ticket, run_ticket
 
 T = TypeVar("T")
 _log = Logger()
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
-HOPELESS: Final = {AccessRefused.code, VersionMismatch.code}
+HOPELESS: Final = {AccessRefused.code, CredentialsFailed.code, VersionMismatch.code}
 """Why a map is not ready, and will not be however long we wait."""
 
 EPILOG = "Put -- before a key or a value that begins with a dash."
@@ -39,15 +48,27 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         argv: the arguments, without the program's name; those of the process if None.
     """
     parser = _parser()
-    arguments = parser.parse_args(argv)
-    observers = [textFileLogObserver(sys.stderr)] if arguments.verbose else []
+    options = parser.parse_args(argv)
+    observers = [textFileLogObserver(sys.stderr)] if options.verbose else []
     globalLogBeginner.beginLoggingTo(observers, discardBuffer=True, redirectStandardIO=False)
-    run = run_status if arguments.command == "status" else _run
-    react(lambda reactor: run(reactor, parser, arguments))
+    run = {"ticket": _run_ticket, "status": run_status}.get(options.command, _run)
+    react(lambda reactor: run(reactor, parser, options))
+
+
+def _run_ticket(
+    reactor: Any, parser: argparse.ArgumentParser, options: argparse.Namespace
+) -> Deferred[None]:
+    try:
+        text = run_ticket(options, reactor.seconds())
+    except (InvalidValue, OSError) as error:
+        sys.exit(f"distmap: {error}")
+    if text:
+        _print(text.encode())
+    return succeed(None)
 
 
 def _run(
-    reactor: Any, parser: argparse.ArgumentParser, arguments: argparse.Namespace
+    reactor: Any, parser: argparse.ArgumentParser, options: argparse.Namespace
 ) -> Deferred[None]:
     """Runs the command; errbacks with SystemExit if it failed."""
 
@@ -62,13 +83,14 @@ def _run(
             raise SystemExit(1) from None
 
     try:
-        connection = connect(reactor, arguments.url)
+        shown = arguments.credentials(options.credentials)
+        connection = connect(reactor, options.url, credentials=shown)
     except InvalidValue as error:
         parser.error(str(error))
     except ImportError as error:
         sys.exit(f"distmap: wss:// needs Twisted's TLS, as in distmap[tls]: {error}")
     try:
-        command = _Command(connection, arguments)
+        command = _Command(connection, options)
     except InvalidValue as error:
         connection.close()
         parser.error(str(error))
@@ -97,15 +119,21 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("url", metavar="URL", help="of the relay: ws:// or wss://")
         command.add_argument("uri", metavar="URI", help="names the map")
         if "key" in takes:
-            command.add_argument("key", metavar="KEY", type=_key)
+            command.add_argument("key", metavar="KEY", type=arguments.key)
         if "value" in takes:
-            command.add_argument("value", metavar="VALUE", type=_value, help="JSON")
+            command.add_argument("value", metavar="VALUE", type=arguments.value, help="JSON")
         command.add_argument(
             "--timeout",
             metavar="SECONDS",
-            type=_seconds,
+            type=arguments.seconds,
             default=DEFAULT_TIMEOUT_SECONDS,
             help="how long to wait for the relay and the map (default: %(default)g)",
+        )
+        command.add_argument(
+            "--credentials",
+            metavar="FILE",
+            help="of a file with what to show to the relay, such as a ticket"
+            f" (default: what is in the environment as {arguments.CREDENTIALS_VARIABLE})",
         )
         command.add_argument("--verbose", action="store_true", help="show the log on stderr")
 
@@ -114,34 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     add("delete", "Deletes a key", "key")
     add("dump", "Prints the whole map as one JSON object")
     add("watch", "Prints each change as a line of JSON, until interrupted")
-    add_status(commands, _seconds, DEFAULT_TIMEOUT_SECONDS)
+    add_ticket(commands)
+    add_status(commands, arguments.seconds, DEFAULT_TIMEOUT_SECONDS)
     return parser
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not (isfinite(seconds) and seconds > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return seconds
-
-
-def _key(text: str) -> str:
-    try:
-        return values.check_key(text)
-    except InvalidKey as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _value(text: str) -> Any:
-    try:
-        return values.decode(values.canonical(text.encode()))
-    except (InvalidValue, InvalidType) as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError("a value is UTF-8") from None
 
 
 # -- commands -------------------------------------------------------------------------------------
@@ -152,20 +155,20 @@ class _Command:
 
     Args:
         connection: is closed at its end.
-        arguments: of the command line.
+        options: of the command line.
 
     Raises:
         InvalidValue: no map can have that URI.
     """
 
-    def __init__(self, connection: Connection, arguments: argparse.Namespace) -> None:
+    def __init__(self, connection: Connection, options: argparse.Namespace) -> None:
         self._connection = connection
-        self._arguments = arguments
-        self._deadline = connection.reactor.seconds() + arguments.timeout
+        self._options = options
+        self._deadline = connection.reactor.seconds() + options.timeout
         self._awaited: Deferred[Any] | None = None
         self._interrupted = False
         self._hopeless: Status | None = None
-        self._map = DistributedMap(connection, arguments.uri)
+        self._map = DistributedMap(connection, options.uri)
         self._map.on("status", self._status_changed)
 
     async def run(self) -> None:
@@ -175,7 +178,7 @@ class _Command:
             Failed: it failed.
         """
         try:
-            await getattr(self, f"_{self._arguments.command}")()
+            await getattr(self, f"_{self._options.command}")()
         except BrokenPipeError:
             # Who read the output has gone. Python would complain when it flushes at the exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -203,9 +206,9 @@ class _Command:
 
     async def _set(self) -> None:
         await self._ready()
-        await self._wait(self._map.set(self._arguments.key, self._arguments.value))
+        await self._wait(self._map.set(self._options.key, self._options.value))
         if not self._map.peers:
-            uri = self._arguments.uri
+            uri = self._options.uri
             print(f"distmap: nobody else has {uri} open: the value is gone", file=sys.stderr)
 
     async def _get(self) -> None:
@@ -244,9 +247,9 @@ class _Command:
                 raise
 
     def _known_key(self) -> str:
-        key: str = self._arguments.key
+        key: str = self._options.key
         if key not in self._map:
-            raise Failed(f"no key {key!r} in {self._arguments.uri}")
+            raise Failed(f"no key {key!r} in {self._options.uri}")
         return key
 
     # -- waiting ----------------------------------------------------------------------------------
@@ -270,7 +273,7 @@ class _Command:
             self._awaited = None
 
     def _why_not(self) -> str:
-        url, uri = self._arguments.url, self._arguments.uri
+        url, uri = self._options.url, self._options.uri
         if self._interrupted:
             return "interrupted"
         if self._hopeless is not None:

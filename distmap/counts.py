@@ -24,6 +24,7 @@ CLOSE_CAUSES: Final = {
     1008: "policy",
     1009: "message-bytes",
     1012: "restart",
+    4401: "credentials",
 }
 """What the codes of the close frames that the relay sends are called in its counts."""
 

@@ -1,7 +1,8 @@
 """Which member of a channel serves which newcomer. Without I/O.
 
-A donor serves few at a time, and of each connection one at a time, so that nobody keeps others from
-being served; who takes long holds a place no longer than :data:`SERVING_MS`.
+A reader is served and never serves. A donor serves few at a time, and of each connection one at a
+time, so that nobody keeps others from being served; who takes long holds a place no longer than
+:data:`SERVING_MS`.
 """
 
 from __future__ import annotations
@@ -50,9 +51,12 @@ class Donors(Generic[LinkT]):
         channel = member.channel
         tried = member.failed | {member.id}
         if len(member.failed) >= MAX_FAILED_DONORS or channel.ready.keys() <= tried:
+            lonely = list(channel.lonely.values())
             self._make_ready(member)
             self._tell(member, "alone")
             self.syncs["alone"] += 1
+            for reader in lonely if member.ready else ():
+                self.find(reader)
             return
         if (channel.name, member.link) not in self._served:
             for donor in channel.free.values():
@@ -84,6 +88,8 @@ class Donors(Generic[LinkT]):
         for newcomer in list(member.serving):
             self._release(newcomer)
             newcomer.asked = ""  # it will notice and ask for another, which counts for nothing
+        if member.ready and not member.channel.ready:
+            self._leave_alone(member.channel)
         if member.channel.members:
             self._serve_waiting(member.channel)
 
@@ -119,9 +125,24 @@ class Donors(Generic[LinkT]):
         channel = member.channel
         channel.waiting.pop(member.id, None)
         member.failed = NOBODY
-        if not member.ready:
-            member.ready = True
-            channel.ready[member.id] = channel.free[member.id] = member
+        if member.ready:
+            return
+        if member.reader:
+            # It serves nobody; and what the others have once they come it has to ask for.
+            if not channel.ready:
+                channel.lonely[member.id] = member
+            return
+        member.ready = True
+        channel.ready[member.id] = channel.free[member.id] = member
+        # Those ask first that have waited longest.
+        channel.waiting = channel.lonely | channel.waiting
+        channel.lonely = {}
+
+    def _leave_alone(self, channel: Channel[LinkT]) -> None:
+        """Nobody is left who can serve: what the next one has, the readers have to ask for."""
+        for member in channel.members.values():
+            if member.reader and not member.plain and member.id not in channel.waiting:
+                channel.lonely[member.id] = member
 
     def _release(self, member: Member[LinkT]) -> None:
         donor, member.donor = member.donor, None

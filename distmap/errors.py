@@ -140,6 +140,12 @@ class CannotConnect(ConnectionProblem):
     code = "cannot-connect"
 
 
+class CredentialsFailed(ConnectionProblem):
+    """What was to give the credentials raised, failed, took too long or gave something else."""
+
+    code = "credentials-failed"
+
+
 class UpgradeRefused(ConnectionProblem):
     """The server answered, but refused the WebSocket upgrade (it may be no relay at all)."""
 

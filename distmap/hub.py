@@ -12,6 +12,7 @@ from typing import Any, Final, Generic
 
 import msgspec
 
+from distmap.access import READ
 from distmap.channel import Channel, LinkT, Member, Outgoing
 from distmap.donors import Donors
 from distmap.errors import RemoteProtocolError
@@ -33,9 +34,14 @@ class Hub(Generic[LinkT]):
 
     Args:
         now_ms: tells the relay's time, in milliseconds since 1970.
+        wrote: is called once for each member that may only read and sends something to the others.
     """
 
-    def __init__(self, now_ms: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        now_ms: Callable[[], float],
+        wrote: Callable[[Member[LinkT]], None] = lambda member: None,
+    ) -> None:
         self.channels: dict[str, Channel[LinkT]] = {}
         self._now_ms = now_ms
         self.donors: Donors[LinkT] = Donors(now_ms, self._tell)
@@ -43,6 +49,9 @@ class Hub(Generic[LinkT]):
         self._dirty: dict[Channel[LinkT], None] = {}
         self._changed: dict[Channel[LinkT], None] = {}
         self._controls: list[tuple[Member[LinkT], bytes]] = []
+        self._wrote = wrote
+        # Readers that have written since the last flush.
+        self._refused: dict[Member[LinkT], None] = {}
 
     @property
     def members(self) -> int:
@@ -51,7 +60,9 @@ class Hub(Generic[LinkT]):
 
     # -- membership -------------------------------------------------------------------------------
 
-    def join(self, name: str, link: LinkT, prefix: bytes, *, plain: bool) -> Member[LinkT]:
+    def join(
+        self, name: str, link: LinkT, prefix: bytes, *, plain: bool, reader: bool = False
+    ) -> Member[LinkT]:
         """Opens a channel for a stream; a member that is not plain gets its welcome and a donor.
 
         Args:
@@ -59,12 +70,13 @@ class Hub(Generic[LinkT]):
             link: the connection of the stream.
             prefix: of the data frames of the stream.
             plain: see :class:`Member`.
+            reader: likewise.
         """
         channel = self.channels.get(name)
         if channel is None:
             channel = self.channels[name] = Channel(name)
         self._last_id += 1
-        member = Member(str(self._last_id), channel, link, prefix, plain)
+        member = Member(str(self._last_id), channel, link, prefix, plain, reader)
         channel.add(member)
         self._changed[channel] = None
         if not plain:
@@ -74,6 +86,8 @@ class Hub(Generic[LinkT]):
                 "time_ms": self._now_ms(),
                 "members": len(channel.members),
             }
+            if reader:
+                welcome["access"] = READ
             self._tell(member, "welcome", welcome)
             self.donors.find(member)
         return member
@@ -102,6 +116,9 @@ class Hub(Generic[LinkT]):
         """
         first = payload[:1]
         if member.plain or first == b"{":
+            if member.reader:
+                self._refuse(member, 1)
+                return
             member.received += 1
             member.channel.say(member, payload)
             self._dirty[member.channel] = None
@@ -112,9 +129,19 @@ class Hub(Generic[LinkT]):
 
     def receive_objects(self, member: Member[LinkT], text: bytes, count: int) -> None:
         """Takes so many objects of a member, as whole data frames, each begun by its prefix."""
+        if member.reader:
+            self._refuse(member, count)
+            return
         member.received += count
         member.channel.say_objects(member, text)
         self._dirty[member.channel] = None
+
+    def _refuse(self, member: Member[LinkT], count: int) -> None:
+        if not member.received:
+            self._wrote(member)
+        member.received += count
+        if not member.plain:
+            self._refused[member] = None
 
     def _receive_control(self, member: Member[LinkT], payload: bytes) -> None:
         try:
@@ -133,9 +160,12 @@ class Hub(Generic[LinkT]):
 
     # -- what goes out ----------------------------------------------------------------------------
 
-    def tell_client(self, member: Member[LinkT], client: str) -> None:
-        """Tells a member that another peer wants a stream to it."""
-        self._tell(member, "client", client)
+    def tell_client(self, member: Member[LinkT], client: str, reader: bool = False) -> None:
+        """Tells a member that another peer wants a stream to it, and from a reader takes nothing.
+
+        That has a name of its own: a peer that does not know it does not take the stream.
+        """
+        self._tell(member, "reader" if reader else "client", client)
 
     def _tell(self, member: Member[LinkT], name: str, *details: object) -> None:
         self._controls.append((member, _encode([name, *details])))
@@ -150,6 +180,9 @@ class Hub(Generic[LinkT]):
                 if not sender.plain:
                     self._tell(sender, "ack", sender.received, self._now_ms())
         self._dirty.clear()
+        for member in self._refused:
+            self._tell(member, "refused", member.received)
+        self._refused.clear()
         return out + self._flush_controls() + self.flush_membership(PROMPT_MEMBERS)
 
     def _flush_controls(self) -> list[Outgoing[LinkT]]:

@@ -70,6 +70,10 @@ class Knowledge:
             self.floor_ms = floor_ms
             self.forgot_ms = max(self.forgot_ms, self.clock.latest_ms())
 
+    def forget_floor(self) -> None:
+        """Somebody else knows better what was deleted: what comes from there is taken."""
+        self.floor_ms = self.forgot_ms = 0
+
     def learn(self, known_ms: int | None, gaps: Iterable[Gap]) -> None:
         """At the end of a sync with somebody who has these: what neither has heard of is left."""
         mine, theirs = _with_endless(self.gaps, self.known_ms), _with_endless(gaps, known_ms)

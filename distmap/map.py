@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import Any, Final
+from typing import Any
 
 from distmap import values
 from distmap.batches import Batch, Writer
@@ -12,19 +12,14 @@ from distmap.clock import HybridClock, Stamp, writer_name
 from distmap.connection import Connection
 from distmap.deferreds import Awaitable, Waiters, fired
 from distmap.entries import Entry
-from distmap.errors import ConnectionProblem, InvalidValue, MapClosed, RemoteError, Superseded
+from distmap.errors import AccessRefused, DistMapError, MapClosed, Superseded
 from distmap.events import Handler
 from distmap.lww import Replica, Update
 from distmap.observers import Observers
+from distmap.options import DEFAULT_URI, check_options
 from distmap.seat import Seat
-from distmap.status import CLOSED, CONNECTING, Status
+from distmap.status import CLOSED, CONNECTING, READY, Status
 from distmap.writes import Writes
-
-DEFAULT_URI: Final = "/distributed-map"
-MAX_URI_BYTES: Final = 900
-LARGEST_VALUE_BYTES: Final = 512 * 1024
-"""The bound of max_value_bytes: a message of such an entry still fits a frame."""
-READY: Final = "ready"
 
 
 class DistributedMap(MutableMapping[str, Any]):
@@ -61,10 +56,7 @@ class DistributedMap(MutableMapping[str, Any]):
         *,
         max_value_bytes: int = values.MAX_VALUE_BYTES,
     ) -> None:
-        if not uri or len(uri.encode("utf-8", "replace")) > MAX_URI_BYTES:
-            raise InvalidValue(f"a URI is 1 to {MAX_URI_BYTES} bytes")
-        if not 0 < max_value_bytes <= LARGEST_VALUE_BYTES:
-            raise InvalidValue(f"max_value_bytes is 1 to {LARGEST_VALUE_BYTES}")
+        check_options(uri, max_value_bytes)
         self.uri = uri
         self.connection = connection
         self._events = Observers()
@@ -75,7 +67,7 @@ class DistributedMap(MutableMapping[str, Any]):
         writer = writer_name(connection.random)
         clock = HybridClock(lambda: connection.reactor.seconds() * 1000, writer)
         self._replica = Replica(clock, max_value_bytes, connection.retention_ms)
-        self._writer = Writer(self._replica, self._writes, self._wrote, self._check_open)
+        self._writer = Writer(self._replica, self._writes, self._wrote, self._check_writable)
         self._seat = Seat(connection, uri, self._replica, self)
         connection.attach(self._seat)
 
@@ -129,11 +121,11 @@ class DistributedMap(MutableMapping[str, Any]):
         """Sets a value: here at once, then everywhere.
 
         Fires with None once the relay has taken it for the network, also after a reconnect.
-        Errbacks with MapClosed if the map is closed before that.
+        Errbacks with MapClosed if the map is closed before that, with AccessRefused if the relay
+        says that this peer may only read: the write is taken back. Raises both once that is so.
 
         Raises:
             InvalidKey, InvalidValue, InvalidType: no map can hold it (see :mod:`distmap.values`).
-            MapClosed: the map is closed.
         """
         deferred: Awaitable[None] = Awaitable()
         self._writer.set(key, value, deferred)
@@ -143,11 +135,7 @@ class DistributedMap(MutableMapping[str, Any]):
         """Deletes a key: here at once, then everywhere.
 
         Fires with True once the relay has taken it for the network, at once with False if there
-        is no such key. Errbacks with MapClosed if the map is closed before that.
-
-        Raises:
-            InvalidKey, InvalidType: no map can hold such a key.
-            MapClosed: the map is closed.
+        is no such key. Errbacks and raises as :meth:`set` does.
         """
         deferred: Awaitable[bool] = Awaitable()
         return deferred if self._writer.delete(key, deferred) else fired(False)
@@ -156,9 +144,8 @@ class DistributedMap(MutableMapping[str, Any]):
         """Sets many keys as one :meth:`batch`: of a mapping, of pairs, of keywords, as a dict does.
 
         Raises:
-            InvalidKey, InvalidValue, InvalidType: no map can hold one of them, or it is too much
-                for a batch (786432 bytes). Nothing is written then.
-            MapClosed: the map is closed.
+            InvalidValue: it is too much for a batch (786432 bytes); else as :meth:`set`. Nothing
+                is written then.
         """
         with self.batch():
             super().update(other, **more)
@@ -171,13 +158,17 @@ class DistributedMap(MutableMapping[str, Any]):
         Raises:
             MapClosed: the map is closed.
         """
-        self._check_open()
+        self._check_writable()
         return Batch(self._writer)
 
     def _wrote(self, updates: list[Update]) -> None:
         for update in updates:
             self._seat.wrote(update)
         self._events.tell_own(updates)
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        self._seat.check_writable()
 
     def _check_open(self) -> None:
         if self._status == CLOSED:
@@ -237,6 +228,11 @@ class DistributedMap(MutableMapping[str, Any]):
         return self._synced
 
     @property
+    def access(self) -> str | None:
+        """``read`` or ``write``, as the relay said last; None before it has said it."""
+        return self._seat.peer.reading.access
+
+    @property
     def status(self) -> Status:
         """``connecting``, ``syncing``, ``ready``, ``offline`` or ``closed``; it has a `reason` in
         words and a short `code`.
@@ -276,8 +272,13 @@ class DistributedMap(MutableMapping[str, Any]):
             value = None if entry.value is None else values.decode(entry.value)
             self._events.emit("superseded", value, key, self)
 
+    def refused_writes(self, error: AccessRefused, keys: list[str], updates: list[Update]) -> None:
+        for key in keys:
+            self._writes.fail(error, key)
+        self._events.tell_others(updates, self)
+
     def became_ready(self, how: str) -> None:
-        self._set_status(Status(READY))
+        self.status_changed(READY)
         if self._synced is None:
             self._synced = how
             self._ready.fire(self)
@@ -286,15 +287,12 @@ class DistributedMap(MutableMapping[str, Any]):
     def peers_changed(self, peers: int) -> None:
         self._events.emit("peers", peers)
 
-    def status_changed(self, status: str, problem: ConnectionProblem | RemoteError | None) -> None:
-        self._set_status(Status(status, problem))
+    def status_changed(self, status: str, problem: DistMapError | None = None) -> None:
+        before, self._status = self._status, Status(status, problem)
+        if status != before:
+            self._events.emit("status", self._status)
 
     def left(self) -> None:
-        self._set_status(Status(CLOSED))
+        self.status_changed(CLOSED)
         for waiters in (self._ready.fire, self._writes.fail):
             waiters(MapClosed(f"the map {self.uri} was closed"))
-
-    def _set_status(self, status: Status) -> None:
-        before, self._status = self._status, status
-        if status != before:
-            self._events.emit("status", status)

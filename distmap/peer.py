@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from distmap import channel_wire as wire
 from distmap.absence import ALONE, BY_PEER, Absence
+from distmap.access import READ
 from distmap.entries import Entry, decode_plain, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
@@ -19,6 +20,7 @@ from distmap.lww import Replica, Update
 from distmap.merging import merge_all
 from distmap.outbox import Outbox, encode_messages
 from distmap.port import Port
+from distmap.reading import Reader, Reading
 from distmap.sync import Newcomer
 from distmap.timekeeping import Timekeeper
 
@@ -45,6 +47,7 @@ class Peer:
     def __init__(self, replica: Replica, port: Port, now_ms: Callable[[], float]) -> None:
         self.replica = replica
         self.outbox = Outbox()
+        self.reading = Reading(replica, self.outbox)
         self.id = ""
         self.peers = 0
         self.time = Timekeeper(replica, self.outbox, port, now_ms)
@@ -72,6 +75,7 @@ class Peer:
         self._doubtful.clear()
         self._how = None
         self.time.lost()
+        self.reading.lost()
         self.absence.lost()
         self.outbox.go_offline()
         self._set_peers(0)
@@ -112,6 +116,10 @@ class Peer:
                 self._become_ready(ALONE)
             case wire.Client(name) if wire.is_name(name):
                 self._port.serve(name)
+            case wire.Reader(name) if wire.is_name(name):
+                self._port.serve(name, reader=True)
+            case wire.Refused():
+                self._told_access(READ)
             case wire.Time(sent_ms, time_ms):
                 self.time.answered(sent_ms, time_ms)
                 self.work()
@@ -125,6 +133,7 @@ class Peer:
             raise RemoteProtocolError("a second welcome")
         self.id = welcome.peer
         self.time.welcomed(welcome.time_ms)
+        self._told_access(welcome.access)
         self.release()
         if not self._open:
             return  # a handler of what was released has left the map
@@ -133,6 +142,13 @@ class Peer:
             self.outbox.go_online()
         self.work()
         self._set_peers(welcome.members - 1)
+
+    def _told_access(self, access: str) -> None:
+        updates, writes = self.reading.told(access)
+        if self.reading.only:
+            writes += self.absence.give_up()
+        if writes:
+            self._port.refused(writes, updates)
 
     def _receive_entries(self, text: bytes) -> None:
         replica = self.replica
@@ -179,6 +195,7 @@ class Peer:
         """This peer wrote; :meth:`send_writes` sends it."""
         self.time.correction.wrote(update)
         old = update.old.stamp if update.old is not None else None
+        self.reading.wrote(update)
         self.outbox.add(update.key, update.entry, self.absence.written(update.key, old))
 
     def send_writes(self, most: int = TURN_MESSAGES) -> None:
@@ -204,7 +221,7 @@ class Peer:
 
     def begin(self) -> Newcomer:
         """A conversation with a donor."""
-        return Newcomer(self.replica, self._met)
+        return Reader(self.replica) if self.reading.only else Newcomer(self.replica, self._met)
 
     def _met(self, floor_ms: int, outdated: bool) -> bool:
         """A donor told its floor; True if nothing has to be set aside before the two compare."""
@@ -250,7 +267,7 @@ class Peer:
 
     def tell_digest(self) -> None:
         """Tells the others the digest of this replica."""
-        if self._online:
+        if self._online and not self.reading.only:
             count, total = self.replica.digest()
             message = {"event": "digest", "peer": self.id, "count": count, "sum": total}
             self.outbox.count_other()
@@ -264,7 +281,7 @@ class Peer:
     def tell_all(self, texts: list[bytes]) -> None:
         """Passes entries on to the others, whoever wrote them."""
         for message in encode_messages(texts):
-            if self._online:
+            if self._online and not self.reading.only:
                 self.outbox.count_other()
                 self._port.send(message)
 

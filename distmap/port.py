@@ -18,14 +18,19 @@ class Port(Protocol):
     def begin_sync(self, donor: str) -> None:
         """Open a stream to a donor and hold a conversation as the newcomer."""
 
-    def serve(self, client: str) -> None:
-        """Take the stream of a newcomer and hold a conversation as its donor."""
+    def serve(self, client: str, *, reader: bool = False) -> None:
+        """Take the stream of a newcomer and hold a conversation as its donor, which takes nothing
+        of one that may only read.
+        """
 
     def updated(self, updates: list[Update]) -> None:
         """Other peers' entries took their place in the replica."""
 
     def taken(self, writes: list[tuple[str, Stamp]]) -> None:
         """The relay has taken these own writes."""
+
+    def refused(self, writes: list[tuple[str, Entry]], updates: list[Update]) -> None:
+        """These own writes were taken back, since this peer may only read; what that changed."""
 
     def restamped(self, updates: list[Update]) -> None:
         """Own writes that nobody had seen have new stamps."""

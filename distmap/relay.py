@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from distmap.admission import Admission
 from distmap.metrics import Metrics
+from distmap.proxies import is_loopback
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
 from distmap.relay_site import RelaySite
@@ -130,7 +131,9 @@ class RelayService(Service):
             self._reactor,
             self.resource,
             # As many again may be about to become WebSockets, or get the page.
-            Admission(options.connections, options.connections_per_address),
+            Admission(
+                options.connections, options.connections_per_address, self.server.proxies.trusts
+            ),
             options.websocket.handshake_seconds,
             options.header_bytes,
             lambda event, cause: self.server.counts.observe(event, {"code": cause}),
@@ -138,7 +141,22 @@ class RelayService(Service):
 
     def _listens(self, port: IListeningPort) -> None:
         self.port = port
-        self._log.info("listening on {host}", host=_name(port.getHost()))
+        address: Any = port.getHost()
+        options = self.server.options
+        self._log.info("listening on {host}, {who}", host=_name(address), who=self._who(address))
+        if options.authorizer is None and not is_loopback(getattr(address, "host", None) or ""):
+            # Whoever embeds the relay may have other walls around it.
+            self._log.warn("anybody who can reach {host} may read and write", host=_name(address))
+
+    def _who(self, address: Any) -> str:
+        """Who can come in, and how to let in others."""
+        if self.server.options.authorizer is not None:
+            return "for those whom the authorizer lets in"
+        if not is_loopback(getattr(address, "host", None) or ""):
+            return "for everybody"
+        return (
+            "for this machine only (--port tcp:8080:interface=0.0.0.0 with --auth lets in others)"
+        )
 
     def _accept(self, socket: ServerSocket, address: IAddress) -> RelayConnection:
         return self.server.accept(socket, _name(address), host_of(address))

@@ -69,6 +69,7 @@ class RelayConnection:
         "name",
         "number",
         "opened_at",
+        "origin",
         "paused",
         "socket",
         "traffic",
@@ -76,9 +77,9 @@ class RelayConnection:
     _log = Logger()
 
     def __init__(self, owner: Owner, socket: Socket, name: str, host: str | None = None) -> None:
-        self.name = name
-        self.number = 0
+        self.name, self.number = name, 0
         self.host = host
+        self.origin: str | None = None
         self.socket = socket
         self.link: Link | None = None
         self.paused = False
@@ -123,6 +124,9 @@ class RelayConnection:
         self.socket_closing()
 
     # -- the socket -------------------------------------------------------------------------------
+
+    def socket_asked(self, headers: Any) -> None:
+        self._owner.connection_asked(self, headers)
 
     def socket_opened(self) -> None:
         transport: Any = self.socket.transport

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from distmap.frames import DEFAULT_LIMITS, Limits
 from distmap.throttle import Rates
@@ -14,6 +16,15 @@ class RelayOptions:
     """How a relay behaves.
 
     Attributes:
+        authorizer: provides :class:`distmap.authorizer.IAuthorizer`; None lets everybody do
+            everything.
+        open: that is meant so, also where others can reach the relay.
+        origins: of the pages that may connect beside those of the relay's own host, such as
+            ``https://example.com``; ``*`` for all.
+        trusted_proxies: addresses and networks of the proxies in front of the relay, whose
+            ``X-Forwarded-For`` counts; ``unix`` for one on a UNIX socket.
+        authorizer_seconds: how long the authorizer has for an answer, and a connection to show
+            credentials if it has to.
         log_streams: log each stream that is opened and closed, with its route.
         page: serve the live page and its examples; the browser client is served in any case.
         metrics: who gets `/metrics`: who is on this machine (``loopback``), ``all`` or ``off``.
@@ -30,6 +41,11 @@ class RelayOptions:
         websocket: of the sockets.
     """
 
+    authorizer: Any = None
+    open: bool = False
+    origins: Sequence[str] = ()
+    trusted_proxies: Sequence[str] = ()
+    authorizer_seconds: float = 10
     log_streams: bool = False
     page: bool = True
     metrics: str = "loopback"

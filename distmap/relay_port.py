@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -47,6 +48,9 @@ class Owner(Protocol):
     core: Relay
     known_ends: dict[bytes, bool]
     """Of messages that wait somewhere, whether they end a stream; for one turn."""
+
+    def connection_asked(self, connection: Any, headers: Mapping[str, str]) -> None:
+        """The opening handshake came; a proxy may tell in it for whom it speaks."""
 
     @property
     def options(self) -> Options:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Final
 
@@ -12,7 +12,10 @@ from twisted.logger import Logger
 from distmap.admission import Admission, Refusal
 from distmap.counts import Counts
 from distmap.deferreds import Awaitable, Waiters, fired
+from distmap.doorkeeper import Doorkeeper
 from distmap.errors import ConnectionProblem, PingTimeout
+from distmap.origins import check_origin, origin_problem
+from distmap.proxies import TrustedProxies, is_loopback
 from distmap.relay_connection import RelayConnection
 from distmap.relay_options import RelayOptions
 from distmap.relay_port import Socket
@@ -42,6 +45,10 @@ class RelayServer:
         connections: those that are open.
         counts: what has happened.
         admission: who is connected, from where.
+        proxies: the trusted ones.
+
+    Raises:
+        InvalidValue: one of the origins or proxies is none.
     """
 
     _log = Logger()
@@ -53,9 +60,17 @@ class RelayServer:
         self.options = options
         self.core = Relay(lambda: reactor.seconds() * 1000, self._observe, options.limits)
         self.connections: set[RelayConnection] = set()
+        self.proxies = TrustedProxies(options.trusted_proxies)
+        self._origins = frozenset(map(check_origin, options.origins))
+        self._doorkeeper: Doorkeeper | None = None
+        if options.authorizer is not None:
+            args = (self.core, self.schedule, options.authorizer_seconds)
+            self._doorkeeper = Doorkeeper(reactor, options.authorizer, *args)
         self.known_ends: dict[bytes, bool] = {}
         self.counts = Counts()
-        self.admission = Admission(options.connections, options.connections_per_address)
+        self.admission = Admission(
+            options.connections, options.connections_per_address, self.proxies.trusts
+        )
         self._prepare = prepare
         self._flush_call: IDelayedCall | None = None
         self._turn_began: float | None = None
@@ -81,6 +96,17 @@ class RelayServer:
             self._log.debug("{host} refused: {text}", host=host, text=refusal.text)
         return refusal
 
+    def handshake_problem(self, address: str, origin: str | None, host: str | None) -> str | None:
+        """Why a page may not connect, which is logged and counted; None if it may: see
+        :func:`distmap.origins.origin_problem`.
+        """
+        loopback = is_loopback(address) and not self.proxies.trusts(address)
+        problem = origin_problem(origin, host, self._origins, loopback=loopback)
+        if problem is not None:
+            self.counts.observe("refused", {"code": "origin"})
+            self._log.info("{name} refused: {problem}", name=address or "unix", problem=problem)
+        return problem
+
     def accept(self, socket: Socket, name: str, host: str | None = None) -> RelayConnection:
         """Takes a new socket; its opening handshake has begun.
 
@@ -92,17 +118,34 @@ class RelayServer:
         self.admission.enter(host)
         return RelayConnection(self, socket, name, host)
 
+    def connection_asked(self, connection: RelayConnection, headers: Mapping[str, str]) -> None:
+        """The opening handshake came; a trusted proxy may tell in it for whom it speaks: then that
+        address counts from now on.
+        """
+        connection.origin = headers.get("origin")
+        told, host = headers.get("x-forwarded-for"), connection.host or ""
+        address = self.proxies.peer_address(host, told)
+        if address != host:
+            connection.name = f"{address} through {connection.name}"
+            self.admission.leave(connection.host)
+            self.admission.enter(address)
+            connection.host = address
+
     def connection_opened(self, connection: RelayConnection) -> None:
         """Its opening handshake is done."""
         connection.number = next(self._numbers)
         self.connections.add(connection)
         self.counts.connections += 1
+        if self._doorkeeper is not None:
+            self._doorkeeper.came(connection)
         if self._stopping:
             connection.drain(SERVICE_RESTART, self._goodbye())
 
     def connection_closed(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
         """It is gone, or never was open."""
         self.admission.leave(connection.host)
+        if self._doorkeeper is not None:
+            self._doorkeeper.left(connection)
         if connection in self.connections:
             self.connections.discard(connection)
             self.counts.gone.add(connection.traffic)

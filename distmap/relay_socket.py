@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -22,6 +23,9 @@ class ServerHandler(Handler, Protocol):
 
     paused: bool
     """The peer does not take what was sent to it."""
+
+    def socket_asked(self, headers: Mapping[str, str]) -> None:
+        """The opening handshake came, with these headers; their names are in lower case."""
 
     @property
     def rests(self) -> bool:
@@ -91,6 +95,9 @@ class ServerSocket(BaseSocket, WebSocketServerProtocol):  # type: ignore[misc]
                 most = self.limits.message_fragments
                 self.close(POLICY_VIOLATION, f"a message is in more than {most} fragments")
         super().onFrameBegin()
+
+    def onConnect(self, request: Any) -> None:
+        self._tell(self.handler.socket_asked, request.headers)
 
     def onOpen(self) -> None:
         # What was said in the handshake; for as long as the connection lives.

@@ -6,16 +6,19 @@ peer-to-peer stream (:mod:`distmap.switchboard`). Anything else gets an error wi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeAlias
 
+from distmap.access import READ
 from distmap.channel import Member, Outgoing
+from distmap.entrance import Entrance
 from distmap.errors import RemoteProtocolError, StreamError
 from distmap.frames import DEFAULT_LIMITS, MESSAGE_BYTES, Limits, encode_json, gather
+from distmap.gate import Gate
 from distmap.hub import VERSION, Hub
 from distmap.mux import MuxDemux
+from distmap.routes import ACCEPT, CHANNEL, CONNECT, Route, parse_route, route_of
 from distmap.states import Kind, MuxEvent, MuxStream, State
 from distmap.switchboard import End, Listener, Switchboard
 
@@ -24,11 +27,7 @@ PREFIX_BYTES: Final = 1024
 no frame may be too long for those that it goes to.
 """
 SLOW: Final = ("too slow: the relay's queue for this connection was full", "slow")
-
-_CHANNEL = re.compile(r"(.+)/channel", re.DOTALL)
-_SERVER = re.compile(r"(.+)/proxy/server/([^/]+)", re.DOTALL)
-_CLIENT = re.compile(r"(.+)/proxy/client/([^/]+)/([^/]+)", re.DOTALL)
-_ACCEPT = re.compile(r"(.+)/proxy/server/([^/]+)/client/([^/]+)/[^/]+", re.DOTALL)
+READ_ONLY: Final = "read-only"
 
 Observer: TypeAlias = Callable[[str, "Link", dict[str, Any]], None]
 """Is told what happens, for the log and the counts: a name (``opened``, ``closed``, ``refused``,
@@ -38,6 +37,11 @@ Observer: TypeAlias = Callable[[str, "Link", dict[str, Any]], None]
 class Link:
     """One connection to the relay.
 
+    Args:
+        name: who it is, for the log.
+        limits: what is taken from it.
+        gate: what it may do; None for everything.
+
     Attributes:
         name: who it is, for the log.
         failure: set when the other side broke the protocol: the connection must be closed.
@@ -45,10 +49,11 @@ class Link:
         owner: for the adapter that holds the socket.
     """
 
-    __slots__ = ("congested", "ends", "failure", "members", "mux", "name", "owner")
+    __slots__ = ("congested", "ends", "failure", "gate", "members", "mux", "name", "owner")
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, limits: Limits, gate: Gate | None = None) -> None:
         self.name = name
+        self.gate = gate
         self.mux = MuxDemux(limits)
         self.failure: RemoteProtocolError | None = None
         self.congested = False
@@ -67,14 +72,18 @@ class Relay:
         now_ms: tells the time, in milliseconds since 1970.
         observer: is told what happens.
         limits: what is taken from each connection.
+
+    Attributes:
+        entrance: lets streams in; all of them, unless there is somebody whom it asks.
     """
 
     def __init__(
         self, now_ms: Callable[[], float], observer: Observer, limits: Limits = DEFAULT_LIMITS
     ) -> None:
         self.links: set[Link] = set()
-        self.hub: Hub[Link] = Hub(now_ms)
+        self.hub: Hub[Link] = Hub(now_ms, self._wrote)
         self.switchboard = Switchboard()
+        self.entrance: Entrance[Link] = Entrance(self, now_ms)
         self._observe = observer
         self._limits = limits
         self._payload_bytes = limits.frame_bytes - PREFIX_BYTES
@@ -85,7 +94,7 @@ class Relay:
 
     def connect(self, name: str) -> Link:
         """Takes a new connection."""
-        link = Link(name, self._limits)
+        link = Link(name, self._limits, self.entrance.new_gate())
         self.links.add(link)
         return link
 
@@ -122,15 +131,17 @@ class Relay:
             end.tell_blocked()
 
     def cut(self, link: Link) -> None:
-        """Ends all streams of a connection that was too slow; what was queued may be dropped."""
+        """Ends all streams of a connection that was too slow, but for that of its credentials;
+        what was queued may be dropped.
+        """
         self._observe("slow", link, {"streams": len(link.mux.streams)})
         for stream in list(link.mux.streams.values()):
-            self._refuse(link, stream, *SLOW)
+            if link.gate is None or stream is not link.gate.stream:
+                self._fail(link, stream, *SLOW)
 
     # -- events of the mux ------------------------------------------------------------------------
 
     def _handle(self, link: Link, events: list[MuxEvent]) -> None:
-        members = link.members
         for kind, stream, detail in events:
             if stream is None:
                 if kind is Kind.FAILED:
@@ -141,20 +152,25 @@ class Relay:
                 else:
                     self._observe("unknown", link, {"id": detail[0], "event": detail[1]})
                 continue
-            member = members.get(stream)
-            if kind is Kind.DATA and len(detail) > self._payload_bytes:
-                text = f"a payload is {self._payload_bytes} bytes at most"
-                self._fault(link, stream, text, "limit")
-            elif kind is Kind.OBJECTS:
-                self.hub.receive_objects(members[stream], *detail)
-            elif kind is Kind.DATA and member is not None:
-                self._member_data(link, member, stream, bytes(detail))
-            elif kind is Kind.OPENED:
-                self._open(link, stream)
-            elif kind is Kind.CLOSED:
-                self._closed(link, stream)
-            elif stream in link.ends:
-                _forward(link.ends[stream], kind, detail)
+            if link.gate is None or not self.entrance.takes(link, kind, stream, detail):
+                self.happened(link, kind, stream, detail)
+
+    def happened(self, link: Link, kind: Kind, stream: MuxStream, detail: Any) -> None:
+        """Something came on a stream that nobody holds back."""
+        member = link.members.get(stream)
+        if kind is Kind.DATA and len(detail) > self._payload_bytes:
+            text = f"a payload is {self._payload_bytes} bytes at most"
+            self._fault(link, stream, text, "limit")
+        elif kind is Kind.OBJECTS:
+            self.hub.receive_objects(link.members[stream], *detail)
+        elif kind is Kind.DATA and member is not None:
+            self._member_data(link, member, stream, bytes(detail))
+        elif kind is Kind.OPENED:
+            self._open(link, stream)
+        elif kind is Kind.CLOSED:
+            self._closed(link, stream)
+        elif stream in link.ends:
+            _forward(link.ends[stream], kind, detail)
 
     def _member_data(
         self, link: Link, member: Member[Link], stream: MuxStream, payload: bytes
@@ -164,51 +180,60 @@ class Relay:
         except RemoteProtocolError as error:
             self._fault(link, stream, str(error), error.code)
 
-    def _open(self, link: Link, stream: MuxStream) -> None:
-        route = _route(stream)
-        try:
-            if not isinstance(route, str):
-                raise StreamError("a stream's meta is a route, or an object with one", "protocol")
-            if len(route.encode()) > self._limits.route_bytes:
-                raise StreamError(f"a route is {self._limits.route_bytes} bytes at most", "limit")
-            self._open_route(link, stream, route)
-        except StreamError as error:
-            self._observe("refused", link, {"route": route, "code": error.code})
-            self._refuse(link, stream, str(error), error.code)
-        else:
-            stream.meta = stream.id if route == stream.id else route  # the rest has been read
-            self._observe("opened", link, {"route": route})
+    def _wrote(self, member: Member[Link]) -> None:
+        """A member that may only read has written; is told once for each."""
+        route = f"{member.channel.name}/channel"
+        self._observe("refused", member.link, {"route": route, "code": READ_ONLY})
 
-    def _open_route(self, link: Link, stream: MuxStream, route: str) -> None:
+    # -- streams that are opened ------------------------------------------------------------------
+
+    def _open(self, link: Link, stream: MuxStream) -> None:
+        try:
+            self.entrance.opened(link, stream, parse_route(stream.meta, self._limits.route_bytes))
+        except StreamError as error:
+            self.keep_out(link, stream, str(error), error.code)
+
+    def enter(self, link: Link, stream: MuxStream, route: Route, access: str) -> None:
+        """Lets a stream in: see :class:`distmap.entrance.House`."""
+        try:
+            self._enter(link, stream, route, reader=access == READ)
+        except StreamError as error:
+            self.keep_out(link, stream, str(error), error.code)
+        else:
+            stream.meta = stream.id if route.text == stream.id else route.text  # the rest is read
+            self._observe("opened", link, {"route": route.text})
+
+    def _enter(self, link: Link, stream: MuxStream, route: Route, *, reader: bool) -> None:
+        _, kind, uri, name, client = route
         end = End(link.mux, stream, partial(self._acted, link), link.congested)
-        if found := _CHANNEL.fullmatch(route):
-            self._join(link, stream, found[1])
-        elif found := _ACCEPT.fullmatch(route):
+        if kind == CHANNEL:
+            self._join(link, stream, uri, reader)
+        elif kind == ACCEPT:
             link.ends[stream] = end
-            self.switchboard.accept(found[1], found[2], found[3], end)
-        elif found := _CLIENT.fullmatch(route):
+            self.switchboard.accept(uri, name, client, end)
+        elif kind == CONNECT:
+            end.reader = reader
             link.ends[stream] = end
-            self.switchboard.connect(found[1], found[2], found[3], end)
-        elif found := _SERVER.fullmatch(route):
-            if found[2].isdecimal():
+            self.switchboard.connect(uri, name, client, end)
+        else:
+            if name.isdecimal():
                 raise StreamError("only a member has a name of digits", "taken")
             stream.owner = self.switchboard.listen(
-                found[1], found[2], link.mux, lambda client: end.send(encode_json(client))
+                uri, name, link.mux, lambda client: end.send(encode_json(client))
             )
-        else:
-            raise StreamError("no such route", "unknown-route")
 
-    def _join(self, link: Link, stream: MuxStream, uri: str) -> None:
+    def _join(self, link: Link, stream: MuxStream, uri: str, reader: bool) -> None:
         if len(link.members) >= self._limits.maps:
             raise StreamError(f"more than {self._limits.maps} maps on one connection", "limit")
         plain = isinstance(stream.meta, str)
         if not plain:
             _check_version(stream.meta.get("version"))
-        member = self.hub.join(uri, link, stream.data_prefix, plain=plain)
+        member = self.hub.join(uri, link, stream.data_prefix, plain=plain, reader=reader)
         link.members[stream] = member
-        if not plain:
-            notify = partial(self.hub.tell_client, member)
-            stream.owner = self.switchboard.listen(uri, member.id, link.mux, notify)
+        if not (plain or reader):
+            tell = self.hub.tell_client
+            notify, of_reader = partial(tell, member), partial(tell, member, reader=True)
+            stream.owner = self.switchboard.listen(uri, member.id, link.mux, notify, of_reader)
 
     def _closed(self, link: Link, stream: MuxStream) -> None:
         member = link.members.pop(stream, None)
@@ -219,27 +244,35 @@ class Relay:
         end = link.ends.pop(stream, None)
         if end is not None:
             self.switchboard.gone(end)
+        route = route_of(stream.meta)
         if stream.fault is not None:
-            self._observe("faulted", link, {"route": _route(stream), "code": "protocol"})
-        self._observe("closed", link, {"route": _route(stream)})
+            self._observe("faulted", link, {"route": route, "code": "protocol"})
+        self._observe("closed", link, {"route": route})
+
+    # -- streams that are ended here --------------------------------------------------------------
+
+    def keep_out(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
+        """Ends a stream that may not be here: see :class:`distmap.entrance.House`."""
+        self._observe("refused", link, {"route": route_of(stream.meta), "code": code})
+        self._fail(link, stream, message, code)
 
     def _fault(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
-        self._observe("faulted", link, {"route": _route(stream), "code": code})
-        self._refuse(link, stream, message, code)
+        self._observe("faulted", link, {"route": route_of(stream.meta), "code": code})
+        self._fail(link, stream, message, code)
 
-    def _refuse(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
+    def _fail(self, link: Link, stream: MuxStream, message: str, code: str) -> None:
         if stream.state is not State.CLOSED:
             self._acted(link, link.mux.error(stream, message, code))
+
+    def say(self, link: Link, stream: MuxStream, payload: bytes) -> None:
+        """Sends on a stream."""
+        link.mux.send(stream, payload)
+        self._acted(link, [])
 
     def _acted(self, link: Link, events: list[MuxEvent]) -> None:
         """Something was put into the mux of a link, and these events came of it."""
         self._touched[link] = None
         self._handle(link, events)
-
-
-def _route(stream: MuxStream) -> Any:
-    meta = stream.meta
-    return meta.get("route") if isinstance(meta, dict) else meta
 
 
 def _check_version(version: object) -> None:

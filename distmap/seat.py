@@ -40,6 +40,9 @@ class Listener(Protocol):
     def superseded(self, writes: list[tuple[str, Entry]]) -> None:
         """Own writes of long ago were not offered again."""
 
+    def refused_writes(self, error: AccessRefused, keys: list[str], updates: list[Update]) -> None:
+        """Own writes of these keys were taken back: the map may only be read."""
+
     def became_ready(self, how: str) -> None:
         """The map has the network's state."""
 
@@ -102,6 +105,14 @@ class Seat:
         self.peer.send_writes()
         if self._session is not None:
             self._session.flush()
+
+    def check_writable(self) -> None:
+        """Raises AccessRefused if this peer is known to be one that may only read."""
+        if self.peer.reading.only:
+            raise self._refusal()
+
+    def _refusal(self) -> AccessRefused:
+        return AccessRefused(f"you may read {self.uri}, and not write to it")
 
     def close(self) -> None:
         """Leaves the channel, and tells the map; a second call does nothing."""
@@ -207,6 +218,9 @@ class Seat:
     def taken(self, writes: list[tuple[str, Stamp]]) -> None:
         self._listener.taken(writes)
 
+    def refused(self, writes: list[tuple[str, Entry]], updates: list[Update]) -> None:
+        self._listener.refused_writes(self._refusal(), [key for key, _ in writes], updates)
+
     def restamped(self, updates: list[Update]) -> None:
         self._listener.restamped(updates)
 
@@ -222,9 +236,9 @@ class Seat:
         if self._session is not None:
             self._syncs.begin(self._session, donor)
 
-    def serve(self, client: str) -> None:
+    def serve(self, client: str, *, reader: bool = False) -> None:
         if self._session is not None:
-            self._syncs.serve(self._session, client)
+            self._syncs.serve(self._session, client, reader=reader)
 
     def work_soon(self) -> None:
         if self._work_call is None and not self._closed:

@@ -7,16 +7,19 @@ from typing import Any, Protocol
 
 from autobahn.twisted.resource import WebSocketResource
 from twisted.internet.interfaces import IAddress
-from twisted.web.http import NOT_FOUND
+from twisted.web.http import FORBIDDEN, NOT_FOUND
 from twisted.web.iweb import IRequest
 
 from distmap.admission import RETRY_SECONDS, Refusal
 from distmap.page import WEB, Folder, Leaf, Page, client_files, page_files, set_headers, with_slash
+from distmap.proxies import TrustedProxies
 from distmap.relay_socket import ServerFactory
 
 
 class Relayed(Protocol):
     """What is asked of the relay."""
+
+    proxies: TrustedProxies
 
     def refusal(self, host: str | None) -> Refusal | None:
         """Why a peer from an address may not connect."""
@@ -25,13 +28,16 @@ class Relayed(Protocol):
     def connections(self) -> Collection[object]:
         """Those that are open."""
 
+    def handshake_problem(self, address: str, origin: str | None, host: str | None) -> str | None:
+        """Why a page may not connect."""
+
 
 class RelayResource(Folder):
     """The relay at one URL: a WebSocket upgrade opens the relay, a plain GET gets the page.
 
     Args:
         factory: makes the sockets.
-        relay: is asked for its health.
+        relay: is asked for its health, and which pages may connect.
         page: whether there is a page; the browser client is served all the same.
     """
 
@@ -50,13 +56,26 @@ class RelayResource(Folder):
         """The page, or the upgrade."""
         upgrade = request.getHeader(b"upgrade") or b""
         if upgrade.strip().lower() == b"websocket":
-            refusal = self._relay.refusal(host_of(request.transport.getPeer()))
-            return self._socket.render(request) if refusal is None else refuse(request, refusal)
+            return self._upgrade(request)
         place = with_slash(request)
         if place is not None:
             request.redirect(place)
             return b""
         return self._page.render(request)
+
+    def _upgrade(self, request: Any) -> Any:
+        host, header = host_of(request.transport.getPeer()), request.getHeader
+        address = self._relay.proxies.peer_address(host or "", header("x-forwarded-for"))
+        refusal = self._relay.refusal(address or None)
+        if refusal is not None:
+            return refuse(request, refusal)
+        problem = self._relay.handshake_problem(host or "", header("origin"), header("host"))
+        if problem is None:
+            return self._socket.render(request)
+        set_headers(request, b"text/plain; charset=utf-8")
+        request.setHeader(b"Connection", b"close")
+        request.setResponseCode(FORBIDDEN, b"Origin not allowed")
+        return f"{problem}; see --allow-origin\n".encode("ascii", "replace")
 
     def render_HEAD(self, request: Any) -> bytes:
         """The page's headers."""

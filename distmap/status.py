@@ -9,6 +9,7 @@ from distmap.errors import DistMapError
 CONNECTING: Final = "connecting"
 OPEN: Final = "open"
 OFFLINE: Final = "offline"
+READY: Final = "ready"
 CLOSED: Final = "closed"
 
 

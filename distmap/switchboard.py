@@ -32,9 +32,12 @@ class End:
         stream: the stream.
         acted: is called when something was put into the mux, with the events that came of it.
         congested: the connection does not take what is sent to it.
+
+    Attributes:
+        reader: its peer may only read.
     """
 
-    __slots__ = ("acted", "client", "congested", "listener", "mux", "other", "stream")
+    __slots__ = ("acted", "client", "congested", "listener", "mux", "other", "reader", "stream")
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class End:
         self.stream = stream
         self.acted = acted
         self.congested = congested
+        self.reader = False
         self.other: End | None = None
         # While it waits: for whom, and under which name.
         self.listener: Listener | None = None
@@ -100,6 +104,7 @@ class End:
 
 Address: TypeAlias = tuple[str, str]
 """URI and name."""
+Notify: TypeAlias = Callable[[str], None]
 
 
 class Listener:
@@ -109,14 +114,22 @@ class Listener:
         address: the URI and the name.
         mux: the connection it listens on: only that one may take the clients.
         notify: tells it the name of a client.
+        notify_of_reader: tells it the name of one that may only read; None takes none of those.
     """
 
-    __slots__ = ("address", "mux", "notify", "waiting")
+    __slots__ = ("address", "mux", "notify", "notify_of_reader", "waiting")
 
-    def __init__(self, address: Address, mux: MuxDemux, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        mux: MuxDemux,
+        notify: Notify,
+        notify_of_reader: Notify | None = None,
+    ) -> None:
         self.address = address
         self.mux = mux
         self.notify = notify
+        self.notify_of_reader = notify_of_reader
         self.waiting: dict[str, End] = {}
 
 
@@ -126,8 +139,15 @@ class Switchboard:
     def __init__(self) -> None:
         self._listeners: dict[Address, Listener] = {}
 
-    def listen(self, uri: str, name: str, mux: MuxDemux, notify: Callable[[str], None]) -> Listener:
-        """Begins to listen.
+    def listen(
+        self,
+        uri: str,
+        name: str,
+        mux: MuxDemux,
+        notify: Notify,
+        notify_of_reader: Notify | None = None,
+    ) -> Listener:
+        """Begins to listen; see :class:`Listener`.
 
         Raises:
             StreamError: the name is taken.
@@ -135,7 +155,8 @@ class Switchboard:
         address = (uri, name)
         if address in self._listeners:
             raise StreamError("somebody listens under this name already", "taken")
-        listener = self._listeners[address] = Listener(address, mux, notify)
+        listener = Listener(address, mux, notify, notify_of_reader)
+        self._listeners[address] = listener
         return listener
 
     def unlisten(self, listener: Listener) -> None:
@@ -156,13 +177,16 @@ class Switchboard:
         listener = self._listeners.get((uri, name))
         if listener is None:
             raise _no_server()
+        notify = listener.notify_of_reader if end.reader else listener.notify
+        if notify is None:
+            raise _no_server()
         if client in listener.waiting:
             raise StreamError("a client of this name waits already", "taken")
         if len(listener.waiting) >= MAX_WAITING:
             raise StreamError("too many clients wait for this server", "busy")
         listener.waiting[client] = end
         end.listener, end.client = listener, client
-        listener.notify(client)
+        notify(client)
 
     def accept(self, uri: str, name: str, client: str, end: End) -> None:
         """Joins a waiting client with the stream that the listener opened for it.

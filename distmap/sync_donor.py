@@ -30,14 +30,16 @@ class Donor:
 
     Args:
         replica: what it gives from and takes into.
+        reader: the newcomer may only read: nothing is taken of it, whatever it says.
 
     Attributes:
         done: the conversation is at its end.
         news: entries from the future that the newcomer brought at the end: for the others too.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, *, reader: bool = False) -> None:
         self._replica = replica
+        self._reader = reader
         self.greeted = False
         self.done = False
         self.news: list[bytes] = []
@@ -62,6 +64,8 @@ class Donor:
             return [encode_hello(self._replica)], []
         if self._hello is None:
             raise RemoteProtocolError("a sync begins with hello")
+        if isinstance(request, wire.Push) and self._reader:
+            return [wire.encode(wire.Taken(request.id))], []
         if isinstance(request, wire.Push):
             burials = Burials()
             # More may be forgotten meanwhile; and a floor that was taken over hides when that was.
@@ -76,6 +80,8 @@ class Donor:
     def _finish(self, request: wire.Done, hello: wire.Hello) -> Reply:
         self.done = True
         replica = self._replica
+        if self._reader:
+            return [wire.encode(wire.Done(wire.raw_list(held_texts(replica))))], []
         learn_from(replica, hello)
         held = held_texts(replica)
         updates, self.news = hold_all(replica, request.held)

@@ -245,10 +245,13 @@ class Serving(_Conversation):
         session: the connection.
         member: this peer's name on the channel.
         client: the conversation that the relay announced.
+        reader: the newcomer may only read.
     """
 
-    def __init__(self, party: Party, session: Session, member: str, client: str) -> None:
-        self._donor = Donor(party.replica)
+    def __init__(
+        self, party: Party, session: Session, member: str, client: str, *, reader: bool = False
+    ) -> None:
+        self._donor = Donor(party.replica, reader=reader)
         route = f"{party.uri}/proxy/server/{member}/client/{client}/{client}"
         super().__init__(party, session, route)
 

@@ -67,10 +67,10 @@ class Syncs:
         client = f"{self.peer.id}.{int(self._random() * 2**32):08x}"
         self._syncing = Syncing(self, session, donor, client)
 
-    def serve(self, session: Session, client: str) -> None:
+    def serve(self, session: Session, client: str, *, reader: bool = False) -> None:
         """Takes the stream of a newcomer, or tells it that there are too many."""
         if len(self.serving) < MAX_SERVING:
-            self.serving.add(Serving(self, session, self.peer.id, client))
+            self.serving.add(Serving(self, session, self.peer.id, client, reader=reader))
         elif len(self.refusing) < MAX_REFUSING:
             self.refusing.add(Refusing(self, session, self.peer.id, client))
 

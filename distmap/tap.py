@@ -13,6 +13,9 @@ from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
+from distmap.auth import make_authorizer
+from distmap.origins import check_origin
+from distmap.proxies import TrustedProxies, is_loopback
 from distmap.relay import RelayOptions
 from distmap.relay_log import json_observer
 from distmap.relay_process import RelayProcessService
@@ -53,7 +56,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 class Options(usage.Options):
     """The command line of the relay."""
 
-    synopsis = "[--port PORT] [--grace SECONDS] [--log] [--no-page]"
+    synopsis = "[--port PORT] [--auth HOW | --open] [--grace SECONDS] [--log] [--no-page]"
     longdesc = "A relay that connects the peers of distributed maps. It keeps no state."
     optParameters: list[list[Any]] = [
         [
@@ -62,6 +65,13 @@ class Options(usage.Options):
             "8080",
             "where to listen: a port number on loopback, or an endpoint string such as "
             "tcp:8080:interface=0.0.0.0",
+        ],
+        [
+            "auth",
+            None,
+            None,
+            "who may come in: tickets:KEYFILE[:audience=NAME], file:PATH or another checker of"
+            " Twisted Cred, or the name of a plugin",
         ],
         [
             "grace",
@@ -87,10 +97,34 @@ class Options(usage.Options):
         *parameters(),
     ]
     optFlags: list[list[str | None]] = [
+        ["open", None, "let everybody in who can reach the port"],
         ["log", "l", "log each stream that is opened and closed"],
         ["no-page", None, "do not serve the live page"],
         ["compression", None, "let peers compress what they send"],
     ]
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.origins: list[str] = []
+        self.proxies: list[str] = []
+        self.readers: list[str] = []
+
+    def opt_allow_origin(self, origin: str) -> None:
+        """Let pages from there connect, such as https://example.com, beside those of the relay's
+        own host; * for all. May be given more than once.
+        """
+        self.origins.append(_checked("--allow-origin", check_origin, origin))
+
+    def opt_trusted_proxy(self, proxy: str) -> None:
+        """An address or network such as 10.0.0.0/8 of a proxy in front of the relay, or unix: what
+        it says in X-Forwarded-For is believed. May be given more than once.
+        """
+        _checked("--trusted-proxy", TrustedProxies, [proxy])
+        self.proxies.append(proxy)
+
+    def opt_reader(self, name: str) -> None:
+        """A user who may only read, where --auth checks passwords. May be given more than once."""
+        self.readers.append(name)
 
     def getUsage(self, width: int | None = None) -> str:
         """The help, with the limits in groups at the end."""
@@ -103,13 +137,52 @@ class Options(usage.Options):
             self.longOpt = every
 
     def postOptions(self) -> None:
-        """Turns the port into an endpoint."""
+        """Makes the endpoint and the authorizer.
+
+        Raises:
+            UsageError: the options make no sense, or not together.
+        """
         from twisted.internet import reactor  # twistd has installed it
 
-        try:
-            self["endpoint"] = serverFromString(reactor, endpoint_string(self["port"]))
-        except Exception as error:  # each kind of endpoint has errors of its own
-            raise usage.UsageError(f"--port: {error}") from None
+        port, auth = self["port"], self["auth"]
+        self["endpoint"] = _checked(
+            "--port", lambda port: serverFromString(reactor, endpoint_string(port)), port
+        )
+        self["authorizer"] = None
+        if auth is not None:
+            self["authorizer"] = _checked(
+                "--auth", lambda auth: make_authorizer(auth, reactor, self.readers), auth
+            )
+        elif self.readers:
+            raise usage.UsageError("--reader: without --auth there are no users")
+        if auth is not None and self["open"]:
+            raise usage.UsageError("--open lets everybody in, and --auth does not: say one of them")
+        if auth is None and not self["open"] and not listens_on_loopback(port):
+            raise usage.UsageError(
+                f"--port {port}: others can reach that. Say who may come in with --auth, or --open"
+                " to let everybody in"
+            )
+
+
+def _checked(option: str, make: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return make(value)
+    except Exception as error:  # endpoints, checkers and plugins have errors of their own
+        raise usage.UsageError(f"{option}: {error}") from None
+
+
+def listens_on_loopback(port: str) -> bool:
+    """Whether only this machine can reach what a port says, as far as that can be told."""
+    if re.fullmatch(r"[0-9]+", port):
+        return True
+    kind, _, rest = port.partition(":")
+    if kind == "unix":
+        return True
+    found = re.search(r"(?:\A|:)interface=((?:[^:\\]|\\.)*)", rest)
+    interface = found[1].replace("\\", "") if found else ""
+    return kind in ("tcp", "tcp6", "ssl") and (
+        interface == "localhost" or (bool(interface) and is_loopback(interface))
+    )
 
 
 def endpoint_string(port: str) -> str:
@@ -134,6 +207,10 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     relay_options = RelayOptions(
+        authorizer=options["authorizer"],
+        open=bool(options["open"]),
+        origins=options.origins,
+        trusted_proxies=options.proxies,
         log_streams=bool(options["log"]),
         page=not options["no-page"],
         grace_seconds=options["grace"],

@@ -25,9 +25,11 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from distmap.connection import Attempt, Connection, IConnector
+from distmap.credentials import Source, open_connection
 from distmap.errors import CannotConnect, ConnectionLost, ConnectionProblem
 from distmap.knowledge import RETENTION_MS
-from distmap.map import DEFAULT_URI, DistributedMap
+from distmap.map import DistributedMap
+from distmap.options import DEFAULT_URI
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
 from distmap.restart import retry_seconds
@@ -206,21 +208,22 @@ class Network:
 
     # -- peers ------------------------------------------------------------------------------------
 
-    def connect(self) -> Connection:
+    def connect(self, *, credentials: Source | None = None) -> Connection:
         """A new connection to the relay, as from :func:`distmap.connect`."""
         connector = _MemoryConnector(self)
-        connection = Connection(
+        connection = open_connection(
             self.clock,
             connector,
             Random(self._random.random()).random,
+            credentials,
             retention_seconds=self._retention_seconds,
         )
         self._connectors[connection] = connector
         return connection
 
-    def open(self, uri: str = DEFAULT_URI) -> DistributedMap:
+    def open(self, uri: str = DEFAULT_URI, *, credentials: Source | None = None) -> DistributedMap:
         """A map on a connection of its own."""
-        return DistributedMap(self.connect(), uri)
+        return DistributedMap(self.connect(credentials=credentials), uri)
 
     def wire(self, connection: Connection) -> Wire | None:
         """What a connection runs over now: to stall or drop it."""

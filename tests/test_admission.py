@@ -70,3 +70,15 @@ class Counting(TestCase):
         admission = Admission(9, 9)
         admission.refusal("192.0.2.1")
         self.assertEqual(dict(admission._of_network), {})
+
+    def test_a_trusted_proxy_does_not_count(self) -> None:
+        """It stands for everybody; those whom it names count by themselves."""
+        admission = Admission(0, 1, lambda host: host == "10.0.0.1")
+        for _ in range(3):
+            self.assertIsNone(admission.refusal("10.0.0.1"))
+            admission.enter("10.0.0.1")
+        admission.enter("192.0.2.7")
+        self.assertIsNotNone(admission.refusal("192.0.2.7"))
+        for host in ("10.0.0.1", "10.0.0.1", "10.0.0.1", "192.0.2.7"):
+            admission.leave(host)
+        self.assertEqual(admission.count, 0)

@@ -23,7 +23,7 @@ from distmap.errors import (
     Superseded,
 )
 from distmap.frames import DEFAULT_LIMITS
-from distmap.map import LARGEST_VALUE_BYTES
+from distmap.options import LARGEST_VALUE_BYTES
 from distmap.outbox import Outbox
 from distmap.router import PREFIX_BYTES
 from tests.support.memory import NetworkTestCase

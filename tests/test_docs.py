@@ -12,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest, TestCase
+from urllib.request import Request, urlopen
 
 import msgspec
 from twisted.internet.task import Clock
@@ -58,6 +60,18 @@ def run(*arguments: str | Path, cwd: Path = EXAMPLES) -> str:
     if done.returncode or "Warning" in done.stderr or "Traceback" in done.stderr:
         raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def failed(*arguments: str, **more: str) -> str:
+    """Runs a command of distmap that has to fail; returns what it said."""
+    program = [sys.executable, "-c", COMMAND, *arguments]
+    done = subprocess.run(
+        program, env=environment(**more), capture_output=True, text=True, timeout=SECONDS,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 1 or "Traceback" in done.stderr:
+        raise AssertionError(f"{arguments} ended with {done.returncode}:\n{done.stderr}")
+    return done.stderr
 
 
 @contextmanager
@@ -296,6 +310,32 @@ class ExamplesTest(TestCase):
             site.stop()
             self.assertIn("Server Shut Down", site.text())
 
+    def test_authorizer(self) -> None:
+        port = free_port()
+        listen, url = f"tcp:{port}:interface=127.0.0.1", f"ws://127.0.0.1:{port}/"
+        twistd = ("-c", TWISTD, "--pidfile=", "-noy", "authorizer.py")
+        with background(*twistd, LISTEN=listen) as site:
+            site.wait_for("for those whom the authorizer lets in")
+            self.assertIn("not write", failed("set", url, "/news/x", "a", "1"))
+            self.assertIn("you may not do this", failed("dump", url, "/other"))
+            writer = {"DISTMAP_CREDENTIALS": "open sesame"}
+            self.assertIn("no key", failed("delete", url, "/news/x", "a", **writer))
+
+    def test_tickets_site(self) -> None:
+        port = free_port()
+        listen, url = f"tcp:{port}:interface=127.0.0.1", f"http://127.0.0.1:{port}/ticket"
+        twistd = ("-c", TWISTD, "--pidfile=", "-noy", "tickets_site.py")
+        with background(*twistd, LISTEN=listen) as site:
+            site.wait_for(f"starting on {port}")
+            anna = {"Authorization": "Basic " + b64encode(b"anna:x").decode()}
+            with urlopen(Request(url, b"", anna)) as answer:
+                ticket = answer.read().decode()
+            maps, shown = f"ws://127.0.0.1:{port}/maps/", {"DISTMAP_CREDENTIALS": ticket}
+            self.assertIn("no key", failed("delete", maps, "/users/anna", "a", **shown))
+            self.assertIn("not write", failed("set", maps, "/fruits/red", "a", "1", **shown))
+            for uri in ("/users/bert", "/fruits"):
+                self.assertIn("you may not do this", failed("dump", maps, uri, **shown))
+
     def test_board_with_pytest(self) -> None:
         path = EXAMPLES / "test_board_with_pytest.py"  # with status_board.py
         self.assertIn("3 passed", run("-m", "pytest", "-p", "no:cacheprovider", path))
@@ -405,7 +445,7 @@ class NamesTest(TestCase):
 
     def test_numbers_in_the_text(self) -> None:
         for page, text, name, unit in (
-            ("tutorial.md", "up to {} bytes", "map.MAX_URI_BYTES", 1),
+            ("tutorial.md", "up to {} bytes", "options.MAX_URI_BYTES", 1),
             ("semantics.md", "a text of 1 to {} bytes", "values.MAX_KEY_BYTES", 1),
             ("semantics.md", "is {} bytes at most", "values.MAX_VALUE_BYTES", 1),
             ("semantics.md", "nested {} deep", "values.MAX_DEPTH", 1),
@@ -444,12 +484,12 @@ class NamesTest(TestCase):
         )
 
     def test_routes(self) -> None:
-        for page, *head in (
-            ("protocol.md", "Route", "What it opens"),
-            ("howto/streams.md", "Route", "What it is"),
+        for page, count, *head in (
+            ("protocol.md", 5, "Route", "What it opens"),
+            ("howto/streams.md", 4, "Route", "What it is"),
         ):
             routes = column(page, *head)
-            self.assertEqual(len(routes), 4)
+            self.assertEqual(len(routes), count)
             for route in routes:
                 output = self.open(re.sub(r"<(\w+)>", r"\1", route))
                 self.assertNotIn(b"unknown-route", output, route)
@@ -502,7 +542,7 @@ class NamesTest(TestCase):
         self.assertLessEqual(streams, told)
         # Each code that the relay gives an error is told.
         given: set[str] = set()
-        for module in ("router", "switchboard", "mux", "hub", "session"):
+        for module in ("router", "routes", "entrance", "switchboard", "mux", "hub", "session"):
             for node in ast.walk(ast.parse((ROOT / f"distmap/{module}.py").read_text("utf-8"))):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "StreamError":
                     given |= {ast.literal_eval(code) for code in node.args[1:]}
@@ -578,7 +618,7 @@ class NamesTest(TestCase):
         }
         expected = {}
         for name, short, default, *_ in Options.optParameters:
-            text = f"{default:g}" if isinstance(default, float) else str(default)
+            text = f"{default:g}" if isinstance(default, float) else str(default or "off")
             expected[f"--{name}"] = text
             if short is not None:
                 expected[f"-{short}"] = text
@@ -586,4 +626,7 @@ class NamesTest(TestCase):
             expected[f"--{flag}"] = "off"
             if letter is not None:
                 expected[f"-{letter}"] = "off"
+        for name in vars(Options):
+            if name.startswith("opt_"):
+                expected[f"--{name.removeprefix('opt_').replace('_', '-')}"] = "off"
         self.assertEqual(told, expected)

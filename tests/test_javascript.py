@@ -23,7 +23,8 @@ import distmap
 from distmap import DistributedMap, connect
 from distmap.clock import Stamp
 from distmap.entries import Entry
-from distmap.relay import RelayService
+from distmap.relay import RelayOptions, RelayService
+from distmap.tickets import Key, TicketAuthorizer, mint
 
 ROOT = Path(__file__).resolve().parent.parent
 JS = ROOT / "tests" / "js"
@@ -37,8 +38,8 @@ OUTSIDE = re.compile(
 )
 # The modules that talk to the world, as Python's adapters do.
 ADAPTERS = {
-    *("distmap", "connection", "connector", "events", "map", "persistence", "scheduler", "seat"),
-    *("session", "store", "syncs", "wake"),
+    *("distmap", "connection", "connector", "credentials", "events", "map", "persistence"),
+    *("scheduler", "seat", "session", "store", "syncs", "wake"),
 }
 reactor: Any = global_reactor
 
@@ -135,14 +136,14 @@ class Alone(TestCase):
 class NodePeer(ProcessProtocol):
     """A Node process with maps; see tests/js/map_peer.mjs."""
 
-    def __init__(self, test: TestCase, url: str) -> None:
+    def __init__(self, test: TestCase, url: str, *credentials: str) -> None:
         self.answers: list[Any] = []
         self.errors = b""
         self.refused = 0  # so many entries each map is to refuse
         self.exited: Deferred[int | None] = Deferred()
         self._rest = b""
         self._waiting: list[tuple[list[Any], Deferred[Any]]] = []
-        program = [node(), str(JS / "map_peer.mjs"), url]
+        program = [node(), str(JS / "map_peer.mjs"), url, *credentials]
         self.process: Any = reactor.spawnProcess(self, program[0], program, env=None)
         test.addCleanup(self.kill)
 
@@ -192,6 +193,46 @@ class NodePeer(ProcessProtocol):
         _, _, items, status, peers, refused, divergences = await self.ask("dump", name)
         assert (refused, divergences) == (self.refused, 0), (refused, divergences)
         return dict(items), status, peers
+
+
+class WithAnAuthorizer(TestCase):
+    """JavaScript peers whom a real relay lets in, or not."""
+
+    timeout = 240
+
+    async def test_a_reader_and_a_writer(self) -> None:
+        node()
+        key = Key(b"a secret of thirty-two bytes at least")
+        options = RelayOptions(authorizer=TicketAuthorizer(key, reactor))
+        service = RelayService(
+            reactor, TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1"), options
+        )
+        service.startService()
+        self.addCleanup(service.stopService)
+        port: Any = service.port
+        url = f"ws://127.0.0.1:{port.getHost().port}/"
+
+        def ticket(access: str) -> str:
+            return mint(key, {"/shared/": access}, reactor.seconds(), 60, None)
+
+        connection = connect(reactor, url, credentials=ticket("write"))
+        self.addCleanup(connection.close)
+        shared = DistributedMap(connection, "/shared/map")
+        await shared.set("apple", 1)
+        writer, reader = (NodePeer(self, url, ticket(each)) for each in ("write", "read"))
+        await writer.ask("open", "w", "/shared/map")
+        await writer.ask("set", "w", "pear", 2)
+        await reader.ask("open", "r", "/shared/map")
+        self.assertEqual((await reader.dump("r"))[0], {"apple": 1, "pear": 2})
+        answer = await reader.ask("refused", "r", "apple", 3)
+        self.assertEqual(answer[2:], ["refused", "read"])
+        heard = reader.next("heard", "r", "set", "plum")
+        await shared.set("plum", 4)
+        await heard
+        self.assertEqual((await reader.dump("r"))[0], {"apple": 1, "pear": 2, "plum": 4})
+        offline = reader.next("status", "x", "offline")
+        reader.send("open", "x", "/other")
+        await offline
 
 
 class BesidePython(TestCase):

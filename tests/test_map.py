@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 
 from distmap import Change, DistributedMap, errors
 from distmap.entries import encode_entry
-from distmap.map import LARGEST_VALUE_BYTES
+from distmap.options import LARGEST_VALUE_BYTES
 from distmap.testing import Network
 from distmap.values import MAX_KEY_BYTES
 from tests.support.memory import NetworkTestCase

@@ -44,6 +44,7 @@ class Side:
         self.digests: list[tuple[str, tuple[int, int]]] = []
         self.works = 0
         self.given_up: list[tuple[str, Entry]] = []
+        self.taken_back: list[tuple[str, Entry]] = []
         self._network = network
 
     def now_ms(self) -> float:
@@ -88,8 +89,12 @@ class Side:
         if self._network.syncs:
             self._network.sync(self, donor)
 
-    def serve(self, client: str) -> None:
-        self.asked.append(("client", client))
+    def serve(self, client: str, *, reader: bool = False) -> None:
+        self.asked.append(("reader" if reader else "client", client))
+
+    def refused(self, writes: list[tuple[str, Entry]], updates: list[Update]) -> None:
+        self.taken_back += writes
+        self.updates += updates
 
     def updated(self, updates: list[Update]) -> None:
         self.updates += updates

@@ -15,9 +15,11 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import (
     SSL4ClientEndpoint,
+    TCP4ClientEndpoint,
     TCP4ServerEndpoint,
     UNIXClientEndpoint,
     UNIXServerEndpoint,
+    connectProtocol,
     serverFromString,
 )
 from twisted.internet.ssl import CertificateOptions
@@ -26,6 +28,7 @@ from twisted.trial.unittest import TestCase
 from distmap import DistributedMap, WebSocketOptions, connect
 from distmap.frames import Limits
 from distmap.relay import CannotListen, RelayOptions, RelayService, _name
+from tests.support.authorizers import Scripted
 from tests.support.certificates import make_certificate
 from tests.support.peers import RelayProcess
 from tests.support.processes import folder, relay, twistd, until
@@ -550,3 +553,94 @@ class Embedded(TestCase):
         self.assertEqual(_name(IPv6Address("TCP", "::1", 80)), "[::1]:80")
         self.assertEqual(_name(UNIXAddress("/run/relay")), "/run/relay")
         self.assertEqual(_name(UNIXAddress(None)), "UNIXAddress(None)")
+
+
+class Handshakes(TestCase):
+    """Which pages may connect, and whose address counts."""
+
+    timeout = 60
+
+    async def answer(self, port: int, *headers: str) -> str:
+        peer = await raw_peer(self, port, headers="".join(f"{each}\r\n" for each in headers))
+        return peer.head.decode().splitlines()[0]
+
+    async def test_origins(self) -> None:
+        """The Host of a raw peer is localhost."""
+        _, port = start_relay(self, RelayOptions(origins=["https://example.com"]))
+        for headers in (
+            (),
+            ("Origin: http://localhost",),
+            ("Origin: https://localhost",),
+            ("Origin: https://example.com",),
+            ("Origin: https://EXAMPLE.com:443",),
+        ):
+            self.assertIn(" 101 ", await self.answer(port, *headers), headers)
+        for headers in (
+            ("Origin: null",),
+            ("Origin: https://example.org",),
+            ("Origin: http://localhost:81",),
+            ("Origin: http://example.com",),
+        ):
+            self.assertIn(" 403 Origin not allowed", await self.answer(port, *headers), headers)
+
+    async def test_another_name_for_this_machine(self) -> None:
+        name = ("Host: evil.org", "Origin: http://evil.org")
+        for options, wanted in (
+            (RelayOptions(), " 403 "),
+            (RelayOptions(trusted_proxies=["127.0.0.1"]), " 101 "),
+            (RelayOptions(origins=["http://evil.org"]), " 101 "),
+            (RelayOptions(origins=["*"]), " 101 "),
+        ):
+            _, port = start_relay(self, options)
+            peer: Any = await connectProtocol(
+                TCP4ClientEndpoint(reactor, "127.0.0.1", port), _Named(*name)
+            )
+            self.addCleanup(peer.drop)
+            await peer.opened()
+            self.assertIn(wanted, peer.head.decode().splitlines()[0])
+
+    async def test_a_refused_page_is_told_why_and_logged(self) -> None:
+        process = await relay(self)
+        peer = await raw_peer(self, process.port, headers="Origin: https://evil.org\r\n")
+        self.assertIn(b" 403 ", peer.head)
+        await until(lambda: b"--allow-origin" in peer._data, what=lambda: peer._data)
+        self.assertIn(b"'https://evil.org' is not this host", peer._data)
+        await until(
+            lambda: any("127.0.0.1 refused: origin" in line for line in process.lines),
+            what=lambda: process.lines,
+        )
+
+    async def test_whose_address(self) -> None:
+        told = "X-Forwarded-For: 6.6.6.6, 203.0.113.5"
+        for proxies, wanted in (([], "127.0.0.1"), (["127.0.0.0/8"], "203.0.113.5")):
+            authorizer = Scripted(False)
+            options = RelayOptions(authorizer=authorizer, trusted_proxies=proxies)
+            service, port = start_relay(self, options)
+            headers = f"{told}\r\nOrigin: http://localhost\r\n"
+            peer = await raw_peer(self, port, headers=headers)
+            peer.open("c", "/fruits/channel")
+            await until(lambda: peer.got("c", "error"))  # noqa: B023
+            (request,) = authorizer.asked
+            self.assertEqual((request.address, request.origin), (wanted, "http://localhost"))
+            (connection,) = service.server.connections
+            self.assertIn(wanted, connection.name)
+
+    async def test_where_it_listens_and_for_whom(self) -> None:
+        process = await relay(self)
+        (line,) = [line for line in process.lines if "listening on" in line]
+        self.assertIn("for this machine only (--port tcp:8080:interface=0.0.0.0", line)
+
+
+class _Named(RawPeer):
+    """A raw peer that has headers of its own, and its own Host."""
+
+    def __init__(self, *headers: str) -> None:
+        super().__init__()
+        self._named = headers
+
+    def connectionMade(self) -> None:
+        lines = (
+            *("GET / HTTP/1.1", *self._named, "Upgrade: websocket", "Connection: Upgrade"),
+            *("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", "", ""),
+        )
+        self.transport.write("\r\n".join(lines).encode())

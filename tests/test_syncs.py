@@ -45,11 +45,11 @@ class SyncsTest(NetworkTestCase):
         first: list[Any] = []
         serve = syncs.Syncs.serve
 
-        def full(mine: syncs.Syncs, session: Any, client: str) -> None:
+        def full(mine: syncs.Syncs, session: Any, client: str, **how: Any) -> None:
             first.append(mine)
             with_room = mine is not first[0]
             self.patch(syncs, "MAX_SERVING", 16 if with_room else 0)
-            serve(mine, session, client)
+            serve(mine, session, client, **how)
 
         self.patch(syncs.Syncs, "serve", full)
         late = self.network.open("/fruits")
@@ -165,8 +165,8 @@ class SyncsTest(NetworkTestCase):
         served: dict[int, int] = {}
         serve = syncs.Syncs.serve
 
-        def counting(mine: syncs.Syncs, session: Any, client: str) -> None:
-            serve(mine, session, client)
+        def counting(mine: syncs.Syncs, session: Any, client: str, **how: Any) -> None:
+            serve(mine, session, client, **how)
             served[id(mine)] = served.get(id(mine), 0) + 1
             most[id(mine)] = max(most.get(id(mine), 0), len(mine.serving))
 

@@ -12,9 +12,10 @@ from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
+from distmap.passwords import PasswordAuthorizer
 from distmap.relay import RelayOptions, RelayService
-from distmap.tap import BACKLOG, Options, endpoint_string, makeService
-from tests.support.processes import twistd
+from distmap.tap import BACKLOG, Options, endpoint_string, listens_on_loopback, makeService
+from tests.support.processes import folder, twistd
 
 TWISTED = tuple(map(int, __version__.split(".")[:2]))
 
@@ -59,13 +60,53 @@ class Service(TestCase):
 
     def test_port(self) -> None:
         for option in ("--port", "-p"):
-            endpoint = self.make(option, "tcp:1234:interface=0.0.0.0")._endpoint
+            endpoint = self.make(option, "tcp:1234:interface=0.0.0.0", "--open")._endpoint
             self.assertEqual((endpoint._port, endpoint._interface), (1234, "0.0.0.0"))
 
     def test_other_endpoints(self) -> None:
-        self.assertIsInstance(self.make("--port", "tcp6:8080")._endpoint, TCP6ServerEndpoint)
+        endpoint = self.make("--port", "tcp6:8080", "--open")._endpoint
+        self.assertIsInstance(endpoint, TCP6ServerEndpoint)
         endpoint = self.make("--port", "unix:relay.sock")._endpoint
         self.assertIsInstance(endpoint, UNIXServerEndpoint)
+
+    def test_who_may_come_in(self) -> None:
+        """Where others can reach the relay somebody has to say who may."""
+        users = folder(self) / "users"
+        users.write_text("anna:secret\n")
+        for port in (
+            "tcp:8080",
+            "tcp:8080:interface=0.0.0.0",
+            "tcp:8080:interface=192.0.2.1",
+            "tcp6:8080",
+            "tcp6:8080:interface=\\:\\:",
+            "systemd:domain=INET:index=0",
+        ):
+            self.assertFalse(listens_on_loopback(port), port)
+        with self.assertRaisesRegex(UsageError, "--auth, or --open"):
+            self.make("--port", "tcp:8080")
+        self.assertTrue(self.make("--port", "tcp:8080", "--open").server.options.open)
+        service = self.make("--port", "tcp:8080", "--auth", f"file:{users}", "--reader", "anna")
+        authorizer = service.server.options.authorizer
+        self.assertIsInstance(authorizer, PasswordAuthorizer)
+        self.assertEqual(authorizer._readers, {"anna"})
+        for port in (
+            "8080",
+            "tcp:8080:interface=127.0.0.1",
+            "tcp:8080:interface=localhost",
+            "tcp6:8080:interface=\\:\\:1",
+            "unix:relay.sock",
+        ):
+            self.assertTrue(listens_on_loopback(port), port)
+            self.make("--port", port)
+
+    def test_origins_and_proxies(self) -> None:
+        service = self.make(
+            *("--allow-origin", "https://Example.com", "--allow-origin", "*"),
+            *("--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "unix"),
+        )
+        options = service.server.options
+        self.assertEqual(list(options.origins), ["https://example.com", "*"])
+        self.assertEqual(list(options.trusted_proxies), ["10.0.0.0/8", "unix"])
 
     def test_log(self) -> None:
         for option in ("--log", "-l"):
@@ -92,6 +133,12 @@ class Service(TestCase):
             ("--grace", "nan"),
             ("--speed", "11"),
             ("surplus",),
+            ("--auth", "nonsense"),
+            ("--auth", "tickets:/no/such/file"),
+            ("--auth", "file:users", "--open"),
+            ("--reader", "anna"),
+            ("--allow-origin", "example.com"),
+            ("--trusted-proxy", "example.com"),
         ):
             with self.assertRaises(UsageError):
                 self.make(*args)

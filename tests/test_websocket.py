@@ -40,6 +40,9 @@ class Handler:
         self.ended_with: int | None = None
         self.raises: Exception | None = None
 
+    def socket_asked(self, headers: object) -> None:
+        """Of no concern here."""
+
     def socket_opened(self) -> None:
         self.told.append("opened")
 

@@ -27,7 +27,16 @@ export interface ConnectOptions {
    * for all peers of a map.
    */
   retentionSeconds?: number
+  /**
+   * What to show to a relay that lets not everybody in: a string; or what is called before each
+   * connection, and when the relay asks anew, and returns one, or a promise of one. If it fails, that
+   * is tried again as a connection would be.
+   */
+  credentials?: string | (() => Shown | Promise<Shown>)
 }
+
+/** Credentials; or nothing, to come as nobody in particular. */
+export type Shown = string | null | undefined
 
 /**
  * Begins to connect to a relay, and reconnects until the connection is closed.
@@ -289,6 +298,8 @@ export class DistributedMap<V = any> implements Iterable<[key: string, value: V]
   readonly peers: number
   /** What made the map ready: `peer` (synced with one), `alone` (nobody had it), or null. */
   readonly synced: "peer" | "alone" | null
+  /** What this peer may do, as the relay said last; null before it has said it. */
+  readonly access: "read" | "write" | null
   readonly status: MapStatus
   /** Why the map is offline; null if it is not. */
   readonly problem: errors.DistMapError | null
@@ -358,6 +369,8 @@ export namespace errors {
   class ConnectionProblem extends DistMapError {}
   /** The WebSocket did not open; browsers do not tell why. */
   class CannotConnect extends ConnectionProblem {}
+  /** What was to give the credentials failed, took too long or gave something else. */
+  class CredentialsFailed extends ConnectionProblem {}
   /** The server stayed silent while the WebSocket was being opened. */
   class HandshakeTimeout extends ConnectionProblem {}
   /** An open connection ended. */

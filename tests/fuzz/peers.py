@@ -47,8 +47,11 @@ class Port:
     def begin_sync(self, donor: str) -> None:
         self.calls.add("begin")
 
-    def serve(self, client: str) -> None:
-        self.calls.add("serve")
+    def serve(self, client: str, *, reader: bool = False) -> None:
+        self.calls.add("serve a reader" if reader else "serve")
+
+    def refused(self, writes: list[tuple[str, Entry]], updates: list[Update]) -> None:
+        self.calls.add("refused")
 
     def updated(self, updates: list[Update]) -> None:
         self.calls.add("updated")

@@ -1,6 +1,6 @@
 // A program with maps of the JavaScript client, for tests/test_javascript.py.
 //
-//   node map_peer.mjs <url>
+//   node map_peer.mjs <url> [<credentials>]
 //
 // stdin brings one command a line, [name, map, …]; stdout gets one answer a line, [name, map, …].
 // Each map has a connection of its own. It ends by itself when all are closed and stdin is.
@@ -10,7 +10,7 @@ import WebSocket from "ws"
 
 import { DistributedMap, connect } from "../../distmap/web/distmap.js"
 
-const url = process.argv[2]
+const [url, credentials] = process.argv.slice(2)
 
 /** The global WebSocket of newer Node.js, or npm's; counts what it carries. */
 class Counted extends WebSocket {
@@ -51,7 +51,7 @@ const pairOf = ({ key, value = "gone" }) => /** @type {const} */ ([key, value])
 /** @type {Record<string, (name: string, ...args: any[]) => unknown>} */
 const commands = {
   async open(name, uri, retentionSeconds) {
-    const connection = connect(url, { WebSocket: Counted, retentionSeconds })
+    const connection = connect(url, { WebSocket: Counted, credentials, retentionSeconds })
     const map = new DistributedMap(connection, uri)
     maps.set(name, map)
     map.on("set", (value, key) => answer("heard", name, "set", key, value))
@@ -59,6 +59,13 @@ const commands = {
     map.on("status", (status) => answer("status", name, status))
     await map.ready()
     answer("open", name, map.synced)
+  },
+  refused(name, key, value) {
+    try {
+      of(name).set(key, value)
+    } catch (error) {
+      answer("refused", name, /** @type {any} */ (error).code, of(name).access)
+    }
   },
   async set(name, key, value) {
     await of(name).set(key, value)

@@ -1,8 +1,9 @@
 // A relay and its peers in memory: what docs/protocol.md says of a relay, as short as it goes.
 
 /** @import { Attempt, Connector } from "../../distmap/web/js/connection.js" */
+/** @import { Source } from "../../distmap/web/js/credentials.js" */
 /** @import { MuxStream } from "../../distmap/web/js/states.js" */
-import { Connection } from "../../distmap/web/js/connection.js"
+import { openConnection } from "../../distmap/web/js/credentials.js"
 import { ConnectionLost } from "../../distmap/web/js/errors.js"
 import { DistributedMap } from "../../distmap/web/js/map.js"
 import { MuxDemux } from "../../distmap/web/js/mux.js"
@@ -16,6 +17,10 @@ class Link {
   mux = new MuxDemux(undefined, "relay")
   /** @type {string[]} the messages that came */
   received = []
+  /** @type {unknown[]} the credentials that came */
+  shown = []
+  /** @type {MuxStream | null} they came on */
+  credentials = null
   /** It takes nothing, and says nothing. */
   silent = false
   isOpen = true
@@ -91,6 +96,7 @@ class Relay {
     const other = this.joined.get(stream)
     if (kind === Kind.OPENED) this.#opened(link, stream, detail)
     else if (kind === Kind.CLOSED) this.gone(stream)
+    else if (stream === link.credentials) link.shown.push(detail)
     else if (kind === Kind.DATA && other !== undefined) {
       if (other.stream.state !== State.CLOSED)
         other.link.mux.send(other.stream, JSON.stringify(detail))
@@ -104,6 +110,7 @@ class Relay {
    */
   #opened(link, stream, meta) {
     const route = meta.route ?? meta
+    if (route === "credentials") return void (link.credentials = stream)
     const [, client] = /\/proxy\/client\/[^/]+\/([^/]+)$/.exec(route) ?? []
     const [, donor] = /\/proxy\/client\/([^/]+)\/[^/]+$/.exec(route) ?? []
     const [, taken] = /\/proxy\/server\/[^/]+\/client\/([^/]+)\/[^/]+$/.exec(route) ?? []
@@ -117,13 +124,14 @@ class Relay {
     } else if (client !== undefined) {
       this.waiting.set(client, { link, stream })
       const member = [...this.members.values()].find((each) => each.id === donor)
-      if (member !== undefined) this.#tell(member, ["client", client])
+      if (member !== undefined) this.#tell(member, [isReader(link) ? "reader" : "client", client])
     } else {
       const uri = route.replace(/\/channel$/, "")
       const member = { id: String(++this.#names), uri, link, stream, count: 0 }
       this.members.set(stream, member)
       const members = this.#of(uri)
-      const details = { version: [1, 0], peer: member.id, time_ms: this.clock.nowMs() }
+      const access = isReader(link) ? "read" : undefined
+      const details = { version: [1, 0], peer: member.id, time_ms: this.clock.nowMs(), access }
       this.#tell(member, ["welcome", { ...details, members: members.length }])
       for (const each of members) this.#tell(each, ["members", members.length, [member.id], []])
       this.#findDonor(member, null)
@@ -136,11 +144,14 @@ class Relay {
    */
   #receive(member, payload) {
     if (Array.isArray(payload)) {
-      if (payload[0] === "ready") this.ready.add(member)
+      if (payload[0] === "ready") {
+        if (!isReader(member.link)) this.ready.add(member)
+      }
       else if (payload[0] === "sync") this.#findDonor(member, payload[1])
       else if (payload[0] === "time") this.#tell(member, ["time", payload[1], this.clock.nowMs()])
       return
     }
+    if (isReader(member.link)) return this.#tell(member, ["refused", ++member.count])
     for (const each of this.#of(member.uri)) {
       if (each !== member) this.#tell(each, payload)
     }
@@ -155,7 +166,7 @@ class Relay {
     const ready = this.#of(member.uri).filter((each) => this.ready.has(each) && each !== member)
     const donor = ready.find((each) => each.id !== failed)
     this.#tell(member, donor === undefined ? ["alone"] : ["donor", donor.id])
-    if (donor === undefined) this.ready.add(member)
+    if (donor === undefined && !isReader(member.link)) this.ready.add(member)
   }
 
   /** @param {string} uri */
@@ -187,6 +198,15 @@ class Relay {
       other.link.mux.close(other.stream)
     }
   }
+}
+
+/**
+ * Who shows "read" may only read.
+ *
+ * @param {Link} link
+ */
+function isReader(link) {
+  return link.shown.at(-1) === "read"
 }
 
 /** A relay, and connections to it. */
@@ -223,9 +243,12 @@ export class Network {
     }
   }
 
-  /** @param {{ retentionMs?: number }} [options] */
-  connect(options) {
-    return new Connection(this.connector(), this.clock, this.random, options)
+  /**
+   * @param {{ retentionMs?: number }} [options]
+   * @param {Source} [credentials]
+   */
+  connect(options, credentials) {
+    return openConnection(this.connector(), this.clock, this.random, credentials, options)
   }
 
   /**
@@ -233,9 +256,10 @@ export class Network {
    *
    * @param {string} [uri]
    * @param {{ retentionMs?: number }} [options]
+   * @param {Source} [credentials]
    */
-  open(uri = "/fruits", options = undefined) {
-    return new DistributedMap(this.connect(options), uri)
+  open(uri = "/fruits", options = undefined, credentials = undefined) {
+    return new DistributedMap(this.connect(options, credentials), uri)
   }
 
   /**

@@ -212,6 +212,7 @@ replay("peer", (steps) => {
     updated: nothing,
     taken: nothing,
     restamped: nothing,
+    refused: nothing,
     becameReady: nothing,
     peersChanged: nothing,
     heardDigest: nothing,

@@ -35,6 +35,7 @@ function fixture(localMs = NOW_MS) {
     peersChanged: note("peersChanged"),
     heardDigest: (peer, digest) => void did.push(["heardDigest", peer, ...digest]),
     superseded: note("superseded"),
+    refused: (writes, updates) => void did.push(["refused", writes.length, updates.length]),
     workSoon: () => note("workSoon")(null),
   }
   const replica = new Replica(new HybridClock(wall.read, "me"))

@@ -14,7 +14,8 @@ import * as stores from "../../distmap/web/js/store.js"
 /** @typedef {{ price: number, colours: string[] }} Fruit */
 
 test("a program of types", async () => {
-  const connection = connect("ws://127.0.0.1:9/", { WebSocket, retentionSeconds: 60 })
+  const options = { WebSocket, retentionSeconds: 60, credentials: async () => "ticket" }
+  const connection = connect("ws://127.0.0.1:9/", options)
   /** @type {DistributedMap<Fruit>} */
   const fruits = new DistributedMap(connection, "/fruits", { maxValueBytes: 1000 })
   const off = fruits.on("set", (fruit, key, map) => [fruit.price, key.length, map.size])
@@ -42,6 +43,7 @@ test("a program of types", async () => {
   /** @type {boolean} */
   const deleted = await Promise.race([fruits.delete("apple"), false])
   assert.equal(deleted, false)
+  assert.equal(fruits.access, null)
   assert.deepEqual([fruits.persisted, await fruits.saved()], ["off", false])
   await connection.close()
   assert.equal(fruits.status, "closed")
@@ -60,6 +62,7 @@ test("what is declared is there, and nothing else", async () => {
       DistributedMap,
       [
         ...[
+          "access",
           "close",
           "delete",
           "digest",

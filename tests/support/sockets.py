@@ -47,13 +47,14 @@ class RawPeer(Protocol):
 
     transport: Any
 
-    def __init__(self, path: str = "/") -> None:
+    def __init__(self, path: str = "/", headers: str = "") -> None:
         self.head = b""
         self.frames: list[tuple[int, bytes]] = []
         self.lines: list[Any] = []
         self.is_open = False
         self.is_closed = False
         self._path = path
+        self._headers = headers
         self._data = b""
 
     def connectionMade(self) -> None:
@@ -61,7 +62,7 @@ class RawPeer(Protocol):
         self.transport.write(
             f"GET {self._path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+            f"Sec-WebSocket-Version: 13\r\n{self._headers}\r\n".encode()
         )
 
     def dataReceived(self, data: bytes) -> None:
@@ -163,10 +164,12 @@ class RawPeer(Protocol):
         await until(lambda: self.is_closed, what=lambda: self.frames)
 
 
-async def raw_peer(test: TestCase, port: int, path: str = "/", endpoint: Any = None) -> RawPeer:
-    """Connects a raw peer, and waits until it is open."""
+async def raw_peer(
+    test: TestCase, port: int, path: str = "/", endpoint: Any = None, headers: str = ""
+) -> RawPeer:
+    """Connects a raw peer, and waits until it is open; more headers end with a line break each."""
     endpoint = endpoint or TCP4ClientEndpoint(reactor, "127.0.0.1", port)
-    peer: RawPeer = await connectProtocol(endpoint, RawPeer(path))
+    peer: RawPeer = await connectProtocol(endpoint, RawPeer(path, headers))
     test.addCleanup(peer.drop)
     return await peer.opened()
 

@@ -6,6 +6,7 @@
 // writes to look at: none takes long.
 
 /** @import { Stamp } from "./clock.js" */
+/** @import { KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
@@ -107,6 +108,17 @@ export class Absence {
    */
   written(key, old) {
     return this.#aside.written(key, old)
+  }
+
+  /**
+   * This peer may only read: what is set aside is never offered.
+   *
+   * @returns {KeyedEntry[]} the writes
+   */
+  giveUp() {
+    this.#isSettingAside = false
+    this.#ending = null
+    return this.#aside.giveUp()
   }
 
   // -- step by step -------------------------------------------------------------------------------

@@ -74,6 +74,19 @@ export class Aside {
   }
 
   /**
+   * Lets go of all.
+   *
+   * @returns {KeyedEntry[]} the writes
+   */
+  giveUp() {
+    /** @type {KeyedEntry[]} */
+    const writes = [...this.#writes.values()].map(({ key, entry }) => [key, entry])
+    this.#writes.clear()
+    this.#queue = new Queue()
+    return writes
+  }
+
+  /**
    * Nobody is there to ask: some of the writes go on as if nothing had been, the latest first. A
    * batch goes as a whole.
    *

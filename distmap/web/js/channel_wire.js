@@ -14,16 +14,17 @@ export const MAX_NAME_CHARS = 128
 
 /**
  * What the welcome tells: the version, the member's id, the relay's time in milliseconds since 1970,
- * and how many members there are.
+ * how many members there are, and whether this one may only `read`.
  *
- * @typedef {{ version: number[], peer: string, time_ms: number, members: number }} Details
+ * @typedef {{ version: number[], peer: string, time_ms: number, members: number, access?: string }}
+ *   Details
  */
 
 /**
  * A message of the relay: its name, and what is known of it.
  *
  * @typedef {["welcome", Details] | ["members", number] | ["ack", number, number] | ["donor", string]
- *   | ["alone"] | ["client", string] | ["time", number, number]} Control
+ *   | ["alone"] | ["client", string] | ["reader", string] | ["refused", number] | ["time", number, number]} Control
  */
 
 /** @type {Map<unknown, ((value: unknown) => boolean)[]>} */
@@ -34,6 +35,8 @@ const CONTROLS = new Map([
   ["donor", [isName]], // the member to sync with
   ["alone", []], // there is nobody to sync with
   ["client", [isString]], // a newcomer asks to sync; the name is of its choice: no fault of the relay
+  ["reader", [isString]], // likewise, from who may only read
+  ["refused", [isCount]], // so many objects were not passed on: this member may only read
   ["time", [isTime, isTime]], // the time that was sent, and the relay's
 ])
 

@@ -118,6 +118,11 @@ export class CannotConnect extends ConnectionProblem {
   static code = "cannot-connect"
 }
 
+/** What was to give the credentials failed, took too long or gave something else. */
+export class CredentialsFailed extends ConnectionProblem {
+  static code = "credentials-failed"
+}
+
 /** The server stayed silent while the WebSocket was being opened. */
 export class HandshakeTimeout extends ConnectionProblem {
   static code = "handshake-timeout"

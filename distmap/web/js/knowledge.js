@@ -81,6 +81,12 @@ export class Knowledge {
     this.forgotMs = Math.max(this.forgotMs, latestMs)
   }
 
+  /** Somebody else knows better what was deleted: what comes from there is taken. */
+  forgetFloor() {
+    this.floorMs = 0
+    this.forgotMs = 0
+  }
+
   /**
    * At the end of a sync with somebody who has these: what neither has heard of is left.
    *

@@ -73,7 +73,7 @@ export class DistributedMap {
       this.#replica,
       this.#writes,
       (updates) => this.#wrote(updates),
-      () => this.#checkOpen(),
+      () => this.#checkWritable(),
     )
     let listener = this.#listener()
     if (store !== null) {
@@ -166,9 +166,10 @@ export class DistributedMap {
    * @param {string} key
    * @param {unknown} value
    * @returns {Promise<void>} fulfilled once the relay has taken it for the network, also after a
-   *   reconnect; rejected with MapClosed if the map is closed before that
+   *   reconnect; rejected with MapClosed if the map is closed before that, with AccessRefused if
+   *   the relay says that this peer may only read: the write is taken back
    * @throws {InvalidKey | InvalidValue | InvalidType} no map can hold it
-   * @throws {MapClosed} the map is closed
+   * @throws {MapClosed | AccessRefused} the map is closed, or known to be one that may only be read
    */
   set(key, value) {
     return this.#writer.set(key, value)
@@ -222,6 +223,11 @@ export class DistributedMap {
       this.#persistence?.wrote(update.key)
     }
     this.#events.tellOwn(updates)
+  }
+
+  #checkWritable() {
+    this.#checkOpen()
+    this.#seat.checkWritable()
   }
 
   #checkOpen() {
@@ -290,6 +296,11 @@ export class DistributedMap {
     return this.#synced
   }
 
+  /** `read` or `write`, as the relay said last; null before it has said it. */
+  get access() {
+    return this.#seat.peer.reading.access
+  }
+
   /** `connecting`, `syncing`, `ready`, `offline` or `closed`. */
   get status() {
     return this.#status
@@ -346,6 +357,10 @@ export class DistributedMap {
       },
       taken: (writes) => this.#writes.taken(writes),
       restamped: (updates) => this.#writes.restamped(updates),
+      refused: (error, writes, updates) => {
+        for (const [key] of writes) this.#writes.fail(error, key)
+        this.#events.tellOthers(updates, this)
+      },
       superseded: (writes) => this.#superseded(writes),
       becameReady: (how) => this.#becameReady(how),
       peersChanged: (peers) => this.#events.emit("peers", peers),

@@ -13,6 +13,7 @@ import { encodeEntry, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
 import { mergeAll } from "./merging.js"
+import { READ, Reading } from "./reading.js"
 import { Newcomer } from "./sync.js"
 import { Timekeeper } from "./timekeeping.js"
 
@@ -50,6 +51,7 @@ export class Peer {
    */
   constructor(replica, port, nowMs) {
     this.replica = replica
+    this.reading = new Reading(replica, this.outbox)
     this.time = new Timekeeper(replica, this.outbox, port, nowMs)
     this.absence = new Absence(replica, this.outbox, port)
     this.#port = port
@@ -105,6 +107,7 @@ export class Peer {
     this.#doubtful.clear()
     this.#how = null
     this.time.lost()
+    this.reading.lost()
     this.absence.lost()
     this.outbox.goOffline()
     this.#setPeers(0)
@@ -136,8 +139,11 @@ export class Peer {
     else if (control[0] === "donor") this.#receiveDonor(control[1])
     else if (control[0] === "alone") this.#becomeReady(ALONE)
     else if (control[0] === "client") {
-      if (isName(control[1])) this.#port.serve(control[1])
-    } else {
+      if (isName(control[1])) this.#port.serve(control[1], false)
+    } else if (control[0] === "reader") {
+      if (isName(control[1])) this.#port.serve(control[1], true)
+    } else if (control[0] === "refused") this.#toldAccess(READ)
+    else {
       this.time.answered(control[1], control[2])
       this.work()
       this.release()
@@ -145,17 +151,25 @@ export class Peer {
   }
 
   /** @param {Details} details */
-  #welcome({ version: [major], peer, time_ms: timeMs, members }) {
+  #welcome({ version: [major], peer, time_ms: timeMs, members, access }) {
     if (major !== VERSION[0]) throw new RemoteProtocolError(`the relay speaks version ${major}`)
     if (this.#online) throw new RemoteProtocolError("a second welcome")
     this.id = peer
     this.time.welcomed(timeMs)
+    this.#toldAccess(access)
     this.release()
     if (!this.#open) return // a handler of what was released has left the map
     this.#online = this.time.online = true
     if (!this.absence.hasToAsk) this.outbox.goOnline()
     this.work()
     this.#setPeers(members - 1)
+  }
+
+  /** @param {unknown} access */
+  #toldAccess(access) {
+    const { updates, writes } = this.reading.told(access)
+    if (this.reading.only) writes.push(...this.absence.giveUp())
+    if (writes.length) this.#port.refused(writes, updates)
   }
 
   /**
@@ -222,8 +236,10 @@ export class Peer {
    *
    * @param {Update} update
    */
-  wrote({ key, entry, old }) {
-    this.time.correction.wrote({ key, entry, old })
+  wrote(update) {
+    const { key, entry, old } = update
+    this.time.correction.wrote(update)
+    this.reading.wrote(update)
     this.outbox.add(key, entry, this.absence.written(key, old?.stamp))
   }
 
@@ -254,6 +270,7 @@ export class Peer {
 
   /** A conversation with a donor. */
   begin() {
+    if (this.reading.only) return new Newcomer(this.replica, undefined, true)
     return new Newcomer(this.replica, (floorMs, outdated) => this.#met(floorMs, outdated))
   }
 
@@ -318,7 +335,7 @@ export class Peer {
 
   /** Tells the others the digest of this replica. */
   tellDigest() {
-    if (!this.#online) return
+    if (!this.#online || this.reading.only) return
     const [count, sum] = this.replica.digest()
     this.outbox.countOther()
     this.#port.send(JSON.stringify({ event: "digest", peer: this.id, count, sum }))
@@ -341,7 +358,7 @@ export class Peer {
    */
   tellAll(texts) {
     for (const message of encodeMessages(texts)) {
-      if (!this.#online) return
+      if (!this.#online || this.reading.only) return
       this.outbox.countOther()
       this.#port.send(message)
     }

@@ -103,6 +103,10 @@ export class Persistence {
         listener.restamped(updates)
         for (const { key } of updates) this.wrote(key)
       },
+      refused: (error, writes, updates) => {
+        listener.refused(error, writes, updates)
+        for (const [key] of writes) this.wrote(key)
+      },
       superseded: (writes) => {
         listener.superseded(writes)
         for (const [key] of writes) this.wrote(key)

@@ -12,11 +12,13 @@
  * @property {(payload: string) => void} send send a payload on the channel's stream
  * @property {(donor: string) => void} beginSync open a stream to a donor and hold a conversation as
  *   the newcomer
- * @property {(client: string) => void} serve take the stream of a newcomer and hold a conversation
- *   as its donor
+ * @property {(client: string, reader: boolean) => void} serve take the stream of a newcomer and
+ *   hold a conversation as its donor, which takes nothing of one that may only read
  * @property {(updates: Update[]) => void} updated other peers' entries took their place in the
  *   replica
  * @property {(writes: Written[]) => void} taken the relay has taken these own writes
+ * @property {(writes: KeyedEntry[], updates: Update[]) => void} refused these own writes were taken
+ *   back, since this peer may only read; what that changed
  * @property {(updates: Update[]) => void} restamped own writes that nobody had seen have new stamps
  * @property {(how: string) => void} becameReady the replica has the network's state: by a peer, or
  *   alone

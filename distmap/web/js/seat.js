@@ -24,6 +24,8 @@ export const REOPEN_SECONDS = [1, 10]
  * @typedef {object} Listener
  * @property {(updates: Update[]) => void} updated other peers' entries took their place
  * @property {(writes: Written[]) => void} taken the relay has taken these own writes
+ * @property {(error: AccessRefused, writes: KeyedEntry[], updates: Update[]) => void} refused own
+ *   writes were taken back: the map may only be read
  * @property {(updates: Update[]) => void} restamped own writes have new stamps
  * @property {(writes: KeyedEntry[]) => void} superseded own writes of long ago were not offered
  *   again
@@ -98,6 +100,15 @@ export class Seat {
       this.peer.sendWrites()
       this.#session?.flush()
     })
+  }
+
+  /** Throws AccessRefused if this peer is known to be one that may only read. */
+  checkWritable() {
+    if (this.peer.reading.only) throw this.#refusal()
+  }
+
+  #refusal() {
+    return new AccessRefused(`you may read ${this.uri}, and not write to it`)
   }
 
   /** Leaves the channel, and tells the map; a second call does nothing. */
@@ -203,6 +214,14 @@ export class Seat {
     this.#listener.taken(writes)
   }
 
+  /**
+   * @param {KeyedEntry[]} writes
+   * @param {Update[]} updates
+   */
+  refused(writes, updates) {
+    this.#listener.refused(this.#refusal(), writes, updates)
+  }
+
   /** @param {Update[]} updates */
   restamped(updates) {
     this.#listener.restamped(updates)
@@ -225,9 +244,12 @@ export class Seat {
     if (this.#session !== null) this.#syncs.begin(this.#session, donor)
   }
 
-  /** @param {string} client */
-  serve(client) {
-    if (this.#session !== null) this.#syncs.serve(this.#session, client)
+  /**
+   * @param {string} client
+   * @param {boolean} reader
+   */
+  serve(client, reader) {
+    if (this.#session !== null) this.#syncs.serve(this.#session, client, reader)
   }
 
   workSoon() {

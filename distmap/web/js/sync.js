@@ -12,7 +12,7 @@
 /** @import { Item, Summary } from "./ranges.js" */
 /** @import { Reply } from "./sync_donor.js" */
 /** @import { Answer, Done, Hello } from "./sync_wire.js" */
-import { HASH_DIGITS } from "./entries.js"
+import { HASH_DIGITS, entryHash } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Burials, mergeAll, mergeAnswer } from "./merging.js"
 import { Queue } from "./queue.js"
@@ -54,6 +54,7 @@ export class Newcomer {
   /** How many entries one side lacked that it ought to have had. */
   repaired = 0
   #replica
+  #reader
   #freshMs
   #met
   /** @type {Hello | null} the donor's */
@@ -81,8 +82,10 @@ export class Newcomer {
    * @param {Replica} replica what it takes into and gives from
    * @param {Met} [met] is called with the donor's floor, and whether it has forgotten deletes that
    *   the replica may not know of, before anything is compared; tells whether that may begin
+   * @param {boolean} [reader] this side may only read: what it has and the donor has not goes
    */
-  constructor(replica, met = () => true) {
+  constructor(replica, met = () => true, reader = false) {
+    this.#reader = reader
     this.blank = replica.entries.size === 0
     this.#replica = replica
     this.#freshMs = replica.clock.nowMs() - FRESH_MS
@@ -123,11 +126,12 @@ export class Newcomer {
     if (this.#hello !== null) throw new RemoteProtocolError("a second hello")
     this.#hello = hello
     const { count, floor_ms: floorMs } = hello
-    this.#trustsDonor = trusts(this.#replica, hello)
+    this.#trustsDonor = this.#reader || trusts(this.#replica, hello)
     const { knownMs } = this.#replica
     const outdated = knownMs !== null && floorMs > knownMs
     this.waits = !this.#met(floorMs, outdated)
     if (!outdated) this.#replica.adoptFloor(floorMs)
+    if (this.#reader) this.#replica.forgetFloor()
     this.#budget = 2 * count + SLACK
     return this.waits ? [] : this.goOn()
   }
@@ -168,7 +172,8 @@ export class Newcomer {
     if (isEqual(mine, theirs)) return
     const count = mine[0] + theirs[0]
     const divisible = prefix.length < HASH_DIGITS
-    if (theirs[0] === 0) {
+    // To a reader entries may have come meanwhile that the donor has too: it asks about each.
+    if (theirs[0] === 0 && !this.#reader) {
       this.#toGive.push(prefix)
     } else if (mine[0] === 0 && count > GATHER && divisible) {
       // In parts, so that several chunks can be under way.
@@ -299,8 +304,10 @@ export class Newcomer {
     }
     const hello = this.#hello
     const trusted = hello !== null && this.#trustsDonor && trusts(this.#replica, hello)
+    const gone = this.#reader ? this.#drop(own, answer.missing, after) : []
     const updates = mergeAnswer(this.#replica, answer, { trusted, burials: this.#burials })
     for (const { entry } of updates) this.#countRepaired(entry)
+    if (this.#reader) return join(gone, updates)
     // What the donor lacks is its to have, unless what it sent has just replaced that.
     const replaced = new Set(updates.map((update) => update.key))
     for (const hash of answer.missing) {
@@ -308,6 +315,27 @@ export class Newcomer {
       if (item === undefined || replaced.has(item.key)) continue
       own.delete(hash)
       if (after === null || item.path < after) this.#toPush.push(item.key)
+    }
+    return updates
+  }
+
+  /**
+   * What a reader has and the donor has not goes, unless it has changed since it was asked about.
+   *
+   * @param {Map<number, Item>} own
+   * @param {number[]} missing
+   * @param {string | null} after
+   * @returns {Update[]}
+   */
+  #drop(own, missing, after) {
+    const updates = []
+    for (const hash of missing) {
+      const item = own.get(hash)
+      if (item === undefined || (after !== null && item.path >= after)) continue
+      const entry = this.#replica.entries.get(item.key)
+      if (entry !== undefined && entryHash(item.key, entry) === hash) {
+        updates.push(this.#replica.forget(item.key))
+      }
     }
     return updates
   }
@@ -373,4 +401,20 @@ export class Newcomer {
     const oldMs = value === null ? this.#freshMs - this.#replica.retentionMs : 0
     if (stamp.ms >= oldMs && stamp.ms < this.#freshMs) this.repaired++
   }
+}
+
+/**
+ * What went and what came, each key once.
+ *
+ * @param {Update[]} gone
+ * @param {Update[]} came
+ * @returns {Update[]}
+ */
+function join(gone, came) {
+  const updates = new Map(gone.map((update) => [update.key, update]))
+  for (const update of came) {
+    const old = updates.get(update.key)?.old ?? update.old
+    updates.set(update.key, { ...update, old })
+  }
+  return [...updates.values()]
 }

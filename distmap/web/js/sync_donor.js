@@ -32,13 +32,18 @@ export class Donor {
    */
   news = []
   #replica
+  #reader
   /** @type {Hello | null} the newcomer's */
   #hello = null
   #trustsNewcomer = false
 
-  /** @param {Replica} replica what it gives from and takes into */
-  constructor(replica) {
+  /**
+   * @param {Replica} replica what it gives from and takes into
+   * @param {boolean} [reader] the newcomer may only read: nothing is taken of it
+   */
+  constructor(replica, reader = false) {
     this.#replica = replica
+    this.#reader = reader
   }
 
   /**
@@ -61,6 +66,7 @@ export class Donor {
     if (this.#hello === null) throw new RemoteProtocolError("a sync begins with hello")
     switch (request.event) {
       case "push": {
+        if (this.#reader) return [[wire.taken(request.id, [])], []]
         const burials = new Burials()
         // More may be forgotten meanwhile; and a floor that was taken over hides when that was.
         const trusted = this.#trustsNewcomer && trusts(replica, this.#hello)
@@ -87,6 +93,7 @@ export class Donor {
   #finish(request, hello) {
     this.done = true
     const replica = this.#replica
+    if (this.#reader) return [[wire.done(heldTexts(replica))], []]
     learnFrom(replica, hello)
     const held = heldTexts(replica)
     const [updates, news] = holdAll(replica, request.held)

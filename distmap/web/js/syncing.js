@@ -300,10 +300,11 @@ export class Serving extends Conversation {
    * @param {Session} session the connection
    * @param {string} member this peer's name on the channel
    * @param {string} client the conversation that the relay announced
+   * @param {boolean} [reader] the newcomer may only read
    */
-  constructor(party, session, member, client) {
+  constructor(party, session, member, client, reader = false) {
     super(party, session, servingRoute(party, member, client))
-    this.#donor = new Donor(party.replica)
+    this.#donor = new Donor(party.replica, reader)
   }
 
   /** @override */

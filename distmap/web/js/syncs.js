@@ -76,10 +76,11 @@ export class Syncs {
    *
    * @param {Session} session
    * @param {string} client
+   * @param {boolean} [reader] that may only read
    */
-  serve(session, client) {
+  serve(session, client, reader = false) {
     if (this.serving.size < MAX_SERVING) {
-      this.serving.add(new Serving(this, session, this.#peer.id, client))
+      this.serving.add(new Serving(this, session, this.#peer.id, client, reader))
     } else if (this.refusing.size < MAX_REFUSING) {
       this.refusing.add(new Refusing(this, session, this.#peer.id, client))
     }
