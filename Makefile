@@ -37,7 +37,7 @@ VERSION := $(shell $(WHICH_VERSION) 2>/dev/null)
 METADATA := setup.cfg pyproject.toml
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run simulate fuzz soak bench test lint format pytest trial test-lowest docs setup chromium clean
+.PHONY: run simulate fuzz soak bench test lint format pytest trial test-lowest docs setup chromium systemd clean
 .NOTPARALLEL:
 
 run: $(VENV)/.run
@@ -95,7 +95,7 @@ clean:
 
 # -- set-up ----------------------------------------------------------------------------------------
 
-setup: $(VENV)/.test $(JS)/node_modules/.installed chromium
+setup: $(VENV)/.test $(JS)/node_modules/.installed chromium systemd
 
 # Installs Debian packages if we may; fails if not.
 apt = { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get -qq update && \
@@ -140,3 +140,8 @@ $(JS)/node_modules/.installed: $(JS)/package.json $(JS)/package-lock.json
 chromium:
 	@command -v $(CHROMIUM) >/dev/null || $(call apt,chromium) || \
 	  echo 'Missing: Chromium (Debian: apt-get install chromium)' >&2
+
+# And those that ask systemd what it thinks of our units.
+systemd:
+	@command -v systemd-analyze >/dev/null || $(call apt,systemd) || \
+	  echo 'Missing: systemd-analyze (Debian: apt-get install systemd)' >&2

@@ -15,7 +15,6 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from distmap.tap import Options
-from tests.support.options import understood
 from tests.support.peers import ROOT, Program, free_port
 from tests.support.processes import Process, relay, until
 from tests.support.sockets import raw_peer
@@ -82,7 +81,7 @@ class Dockerfile(SynchronousTestCase):
         at = arguments.index("distmap") + 1
         self.assertEqual(arguments[:at], ["--nodaemon", "--pidfile=", "distmap"])
         options = Options()
-        options.parseOptions(understood([*arguments[at:], "--open"]))
+        options.parseOptions([*arguments[at:], "--open"])
         port = options["endpoint"]._port
         self.assertEqual(str(port), last("EXPOSE"))
         self.assertIn(f"127.0.0.1:{port}/healthz", health()[-1])

@@ -18,7 +18,6 @@ from twisted.internet import reactor as _reactor
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from distmap.tap import Options
-from tests.support.options import understood
 from tests.support.peers import ROOT, Program
 from tests.support.processes import folder, until
 from tests.support.sockets import raw_peer
@@ -50,7 +49,7 @@ def command() -> list[str]:
     (line,) = [value for name, value in unit("distmap.service") if name == "ExecStart"]
     program, *arguments = line.split()
     assert program == PROGRAM
-    return understood(arguments)
+    return arguments
 
 
 class ActivatedProcess(Program):
