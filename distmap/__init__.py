@@ -20,7 +20,7 @@ from distmap.changes import Change
 from distmap.connection import Connection
 from distmap.connector import WebSocketConnector
 from distmap.credentials import Source, open_connection
-from distmap.lww import RETENTION_MS
+from distmap.knowledge import RETENTION_MS
 from distmap.map import DistributedMap
 from distmap.status import Status
 from distmap.streams import Stream

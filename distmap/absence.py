@@ -12,7 +12,7 @@ from typing import Final
 
 from distmap.aside import Aside
 from distmap.clock import Stamp
-from distmap.entries import Entry
+from distmap.entries import Entry, is_burial
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
 from distmap.port import Port
@@ -44,8 +44,8 @@ class Absence:
         self._sweep = -1
         # While it becomes clear what becomes of them: how this replica became ready.
         self._ending: str | None = None
-        # Since when this replica is ready with what it had before a long absence.
-        self._returned_ms: int | None = None
+        # Only writes that others have buried are set aside.
+        self._only_buried = False
 
     @property
     def is_open(self) -> bool:
@@ -57,15 +57,10 @@ class Absence:
         """Whether tombstones may be forgotten that this replica has not seen, or that are later
         than its writes: they then wait until it knows what became of their keys.
         """
-        if self.is_open or (self.was_in_touch and self._was_long):
+        if self.is_open or (self.was_in_touch and self._replica.was_away_long):
             return True
         oldest_ms = self._replica.clock.earliest_ms() - self._replica.retention_ms
         return self._outbox.is_older(oldest_ms)
-
-    @property
-    def _was_long(self) -> bool:
-        known_ms, retention_ms = self._replica.known_ms, self._replica.retention_ms
-        return known_ms is not None and self._replica.clock.latest_ms() - known_ms > retention_ms
 
     def met(self, floor_ms: int, outdated: bool) -> None:
         """A donor told its floor: what may undo deletes that it has forgotten is set aside."""
@@ -73,34 +68,25 @@ class Absence:
             return  # a repair
         self._below_ms = None if outdated and self.was_in_touch else floor_ms
         self._is_setting_aside = True
+        self._only_buried = False
         self._sweep = -1
 
-    def over(self, how: str, *, alone: bool) -> None:
+    def over(self, how: str, *, asked: bool) -> None:
         """The replica has the network's state, or is all that there is of it.
 
         Args:
             how: by a peer, or alone.
-            alone: whether there are no others.
+            asked: whether own writes waited for that: some may have been buried meanwhile.
         """
         self.was_in_touch = True
-        self._returned_ms = None
-        if how == BY_PEER or alone:
-            self._returned_ms = self._replica.clock.latest_ms()
-        self.settle()
+        if asked and len(self._outbox):
+            self._is_setting_aside = self._only_buried = True
+            self._sweep = -1
         self._ending = how if self.is_open else None
 
     def lost(self) -> None:
         """The connection is gone: what is set aside stays so."""
         self._ending = None
-
-    def settle(self) -> None:
-        """Decides whether this replica knows of all deletes: it was not away for long, or whoever
-        knew better would by now have been away for as long.
-        """
-        replica, returned_ms = self._replica, self._returned_ms
-        since_ms = None if returned_ms is None else replica.clock.earliest_ms() - returned_ms
-        if not self._was_long or (since_ms or 0) > replica.retention_ms:
-            replica.known_ms = self._returned_ms = None
 
     # -- step by step -----------------------------------------------------------------------------
 
@@ -113,7 +99,9 @@ class Absence:
         if self._is_setting_aside:
             self._set_aside()
         elif self._ending == ALONE:
-            self._updated(self.aside.restore(STEP_WRITES))
+            updates = self.aside.restore(STEP_WRITES)
+            self._port.restamped([update for update in updates if update.old is not None])
+            self._updated(updates)
         elif self._ending is not None:
             self._end()
         if not self.is_open:
@@ -134,7 +122,10 @@ class Absence:
         updates: list[Update] = []
 
         def keep(write: Waiting) -> bool:
-            if self._below_ms is not None and (
+            if self._only_buried:
+                if not is_burial(self._replica.entries.get(write.key), write.entry):
+                    return True
+            elif self._below_ms is not None and (
                 write.is_seen or write.entry.stamp.ms >= self._below_ms
             ):
                 return True
@@ -144,7 +135,7 @@ class Absence:
             return False
 
         if self._sweep != self._outbox.sweeps:  # it begins, or another has come in between
-            self._sweep = self._outbox.begin_sweep(sent=self._below_ms is None)
+            self._sweep = self._outbox.begin_sweep(sent=self._only_buried or self._below_ms is None)
         self._outbox.sweep(STEP_WRITES, keep)
         self._is_setting_aside = self._outbox.is_sweeping
         self._updated(updates)

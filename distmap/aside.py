@@ -10,7 +10,7 @@ from collections import deque
 from typing import NamedTuple
 
 from distmap.clock import Restamper, Stamp
-from distmap.entries import Entry
+from distmap.entries import Entry, is_burial
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
 
@@ -89,9 +89,14 @@ class Aside:
             last = self._queue.pop()
             if self._take(last):
                 update = self._replica.merge(last.key, last.entry, trusted=True)
+                if is_burial(self._replica.entries.get(last.key), last.entry):
+                    stamp = self._stamps.anew(last.entry.stamp)
+                    update = self._replica.rewrite(last.key, last.entry.value, stamp)
+                    self._outbox.add(last.key, update.entry, last.base)
+                else:
+                    self._outbox.put_back(last)
                 if update is not None:
                     updates.append(update)
-                self._outbox.put_back(last)
         return updates
 
     def end(self, most: int) -> Return:
@@ -110,7 +115,7 @@ class Aside:
     def _settle(self, write: Waiting, result: Return) -> None:
         key, entry = write.key, write.entry
         now = self._replica.entries.get(key)
-        stamp = None if now is None else now.stamp
+        stamp = None if now is None or is_burial(now, entry) else now.stamp
         if stamp == entry.stamp:
             result.taken.append((key, entry.stamp))
         elif stamp == write.base:

@@ -14,7 +14,7 @@ from distmap.deferreds import Awaitable, Waiters, fired
 from distmap.errors import ConnectionClosed, ConnectionProblem
 from distmap.events import Emitter, Handler
 from distmap.frames import DEFAULT_LIMITS, Limits
-from distmap.lww import RETENTION_MS
+from distmap.knowledge import RETENTION_MS
 from distmap.session import Session, Transport
 from distmap.states import MuxStream
 from distmap.status import CLOSED, CONNECTING, OFFLINE, OPEN, Status

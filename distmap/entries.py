@@ -104,6 +104,15 @@ def wins(key: str, new: Entry, old: Entry | None) -> bool:
     return (hash52(first), first) > (hash52(second), second)
 
 
+def is_burial(entry: Entry | None, of: Entry) -> bool:
+    """Whether an entry is the tombstone that others have put in the place of a value because it may
+    have been deleted long ago.
+    """
+    if entry is None or entry.value is not None or of.value is None:
+        return False
+    return entry.stamp == of.stamp
+
+
 # -- the wire -------------------------------------------------------------------------------------
 
 _Count = Annotated[int, Meta(ge=0, le=values.MAX_INTEGER)]

@@ -15,11 +15,10 @@ from distmap import values
 from distmap.clock import MAX_AHEAD_MS, HybridClock, Record, Restamper, Stamp
 from distmap.entries import Entry, entry_hash, wins
 from distmap.holding import Holding
+from distmap.knowledge import RETENTION_MS, Knowledge
 from distmap.ranges import RangeTree
 from distmap.tombstones import Tombstones
 
-RETENTION_MS: Final = 30 * 86_400_000
-"""How long a tombstone is kept, by default."""
 RETENTION_STEPS: Final = 720
 """Tombstones are collected in steps of this part of the retention: by all at about one time."""
 
@@ -38,7 +37,7 @@ class Update(Record, frozen=True, gc=False):
     old: Entry | None
 
 
-class Replica:
+class Replica(Knowledge):
     """The entries of one peer.
 
     Args:
@@ -51,12 +50,6 @@ class Replica:
         held: entries from the future.
         live: how many keys have a value.
         refused: how many entries of others could not be taken, or the floor forbids.
-        floor_ms: tombstones below it may have been collected, here or where this replica was
-            synced from: an unknown entry from below it may be one that was deleted.
-        forgot_ms: until when deletes that are forgotten here may have become known to the others.
-        known_ms: until when this replica knows of all deletes; None while it knows of all, and
-            only then it collects tombstones: others may need those that it has.
-        in_touch: it was synced, and hears all news.
     """
 
     def __init__(
@@ -65,15 +58,10 @@ class Replica:
         max_value_bytes: int = values.MAX_VALUE_BYTES,
         retention_ms: int = RETENTION_MS,
     ) -> None:
-        self.clock = clock
+        super().__init__(clock, retention_ms)
         self.max_value_bytes = max_value_bytes
-        self.retention_ms = retention_ms
         self.held = Holding()
         self.refused = 0
-        self.floor_ms = 0
-        self.forgot_ms = 0
-        self.known_ms: int | None = None
-        self.in_touch = True
         self.entries: dict[str, Entry] = {}
         self.live = 0
         self._tree = RangeTree()
@@ -81,7 +69,6 @@ class Replica:
         self._stale: set[str] = set()
         self._unhashed: list[str] = []  # the same, of those that came together
         self._tombstones = Tombstones()
-        self._joined_ms = 0
 
     # -- this replica's own writes ----------------------------------------------------------------
 
@@ -116,17 +103,23 @@ class Replica:
     # -- what comes from others -------------------------------------------------------------------
 
     def merge(
-        self, key: str, entry: Entry, *, trusted: bool = False, cautious: bool = False
+        self,
+        key: str,
+        entry: Entry,
+        *,
+        trusted: bool = False,
+        doubtful: dict[str, Entry] | None = None,
     ) -> Update | None:
-        """Takes an entry; None if it lost, was known, is held until its time, or is refused.
+        """Takes an entry; None if it lost, was known, is held until its time, is refused or put
+        aside.
 
         Args:
             key: its key.
             entry: the entry.
             trusted: it is from who knows of all deletes that were forgotten here
                 (:meth:`trusts`): an old entry that is unknown here was not deleted.
-            cautious: this replica knows of no deletes yet, so it takes no old entry that is unknown
-                here: if it was not deleted, the donor has it.
+            doubtful: this replica does not know yet what was deleted: an old entry that is unknown
+                here is put there.
         """
         old = self.entries.get(key)
         if old is not None and not wins(key, entry, old):
@@ -135,11 +128,13 @@ class Replica:
             self.held.add(key, entry)
             return None
         if old is None and not (trusted and entry.value):
-            floor_ms = self.floor_ms
-            if cautious and entry.value:
-                floor_ms = max(floor_ms, self.clock.latest_ms() - self.retention_ms)
-            if entry.stamp.ms < floor_ms:
+            if entry.stamp.ms < self.floor_ms:
                 self.refused += entry.value is not None
+                return None
+            is_old = entry.stamp.ms < self.clock.latest_ms() - self.retention_ms
+            if doubtful is not None and entry.value and is_old:
+                if wins(key, entry, doubtful.get(key)):
+                    doubtful[key] = entry
                 return None
         self.clock.observe(entry.stamp)
         return self._place(key, entry, old)
@@ -163,10 +158,6 @@ class Replica:
         updates = [Update(key, entry, None) for key, entry in fresh.items()]
         updates += filter(None, (self.merge(k, e, trusted=True) for k, e in others.items()))
         return updates
-
-    def trusts(self, known_ms: int | None) -> bool:
-        """Whether somebody who knows of the deletes until then knows of those forgotten here."""
-        return known_ms is None or known_ms > self.forgot_ms
 
     def forbids(self, key: str, entry: Entry) -> bool:
         """Whether an entry may be one that was deleted, and the delete forgotten."""
@@ -207,7 +198,7 @@ class Replica:
 
     def collect(self, most: int) -> bool:
         """Forgets up to `most` tombstones older than the retention; True if no more are."""
-        if self.known_ms is not None or not self.in_touch:
+        if not self.may_forget:
             return True
         step = max(1, self.retention_ms // RETENTION_STEPS)
         until_ms = (self.clock.latest_ms() - self.retention_ms) // step * step
@@ -218,22 +209,11 @@ class Replica:
             self._remove(key)
         return all_
 
-    def adopt_floor(self, floor_ms: int) -> None:
-        """Takes over the floor of a donor, as far as it can be true."""
-        floor_ms = min(floor_ms, self.clock.latest_ms() - self.retention_ms)
-        if floor_ms > self.floor_ms:
-            self.floor_ms = floor_ms
-            self.forgot_ms = max(self.forgot_ms, self.clock.latest_ms())
-
     def arrived(self, keys: Iterable[str]) -> None:
         """What is at these keys is known to the others from now on."""
         now_ms = self.clock.latest_ms()
         for key in keys:
             self._tombstones.renew(key, now_ms)
-
-    def joined(self) -> None:
-        """What is here is known to the others from now on."""
-        self._joined_ms = self.clock.latest_ms()
 
     # -- comparing --------------------------------------------------------------------------------
 

@@ -132,10 +132,15 @@ class Outbox:
             self._front.appendleft(write)
 
     def is_older(self, ms: int) -> bool:
-        """Whether a write that nobody has seen has a stamp below a time."""
-        # Writes wait in the order of their stamps, so one look is enough.
-        first = next(self._unsent(), None)
-        return first is not None and first.entry.stamp.ms < ms
+        """Whether a write has a stamp below a time."""
+        # What was sent comes first; the others wait in the order of their stamps.
+        for write in chain(self._front, self._back):
+            if self._is_last(write):
+                if write.entry.stamp.ms < ms:
+                    return True
+                if not write.is_seen:
+                    return False
+        return False
 
     # -- sweeps -----------------------------------------------------------------------------------
 

@@ -13,14 +13,15 @@ from msgspec import Raw
 from distmap import channel_wire as wire
 from distmap.absence import ALONE, BY_PEER, Absence
 from distmap.access import READ
-from distmap.entries import decode_plain, encode_entry
+from distmap.entries import Entry, decode_plain, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
+from distmap.merging import merge_all
 from distmap.outbox import Outbox, encode_messages
 from distmap.port import Port
 from distmap.reading import Reader, Reading
-from distmap.sync import Newcomer, merge_all
+from distmap.sync import Newcomer
 from distmap.timekeeping import Timekeeper
 
 TURN_MESSAGES: Final = 4
@@ -54,6 +55,7 @@ class Peer:
         self.is_busy = False
         self._port = port
         self._open = self._online = False
+        self._doubtful: dict[str, Entry] = {}  # what came too early to tell whether it was deleted
         self._how: str | None = None  # it is to be told as ready, once this is not busy
         replica.in_touch = False
 
@@ -62,13 +64,15 @@ class Peer:
     def opened(self) -> None:
         """The stream was opened; nothing is sent before the relay's welcome."""
         self._open = True
+        if not self.absence.was_in_touch:
+            self.replica.known_ms = 0
         self.time.opened()
 
     def lost(self) -> None:
         """The stream, or the connection, is gone."""
-        if self.replica.known_ms is None and self.id:
-            self.replica.known_ms = self.replica.clock.earliest_ms() if self.replica.in_touch else 0
-        self._open = self._online = self.replica.in_touch = False
+        self.replica.lose_touch()
+        self._open = self._online = False
+        self._doubtful.clear()
         self._how = None
         self.time.lost()
         self.reading.lost()
@@ -107,8 +111,6 @@ class Peer:
                 self.send_writes()
                 self.time.acknowledged(time_ms)
             case wire.Donor(donor):
-                if not self.absence.was_in_touch:
-                    self.replica.known_ms = 0
                 self._port.begin_sync(donor)
             case wire.Alone():
                 self._become_ready(ALONE)
@@ -154,7 +156,7 @@ class Peer:
         plain = decode_plain(text, replica.max_value_bytes)
         if plain is None:
             self._receive_others(text)
-        elif (update := replica.merge(*plain, cautious=not replica.in_touch)) is not None:
+        elif (update := replica.merge(*plain, doubtful=self._aside)) is not None:
             self._port.updated([update])
         if len(replica.held) > held:
             self.time.ask()  # before it is believed that the others are ahead, and not this behind
@@ -171,7 +173,11 @@ class Peer:
             self._take(said)
 
     def _take(self, texts: list[Raw]) -> None:
-        self.updated(merge_all(self.replica, texts, cautious=not self.replica.in_touch))
+        self.updated(merge_all(self.replica, texts, doubtful=self._aside))
+
+    @property
+    def _aside(self) -> dict[str, Entry] | None:
+        return None if self.replica.in_touch else self._doubtful
 
     def updated(self, updates: list[Update]) -> None:
         """Others' entries took their place."""
@@ -224,12 +230,18 @@ class Peer:
         return not self.is_busy
 
     def _become_ready(self, how: str) -> None:
-        self.replica.in_touch = True
-        if not self.outbox.is_online:
+        self.replica.get_in_touch()
+        # The donor may have learned of it after it had told of what is near it.
+        items, self._doubtful = self._doubtful.items(), {}
+        updates = [new for item in items if (new := self.replica.merge(*item)) is not None]
+        asked = not self.outbox.is_online
+        if asked:
             self.outbox.go_online()
-        self.absence.over(how, alone=not self.peers)
+        self.absence.over(how, asked=asked)
         self._how = how
-        self.work()
+        self.updated(updates)
+        if self._open:  # no handler has left the map meanwhile
+            self.work()
 
     def work(self) -> None:
         """Goes on with what takes several turns, and tells that this peer is ready if it waits for
@@ -244,9 +256,9 @@ class Peer:
             self._port.became_ready(how)
 
     def look_up(self) -> None:
-        """Now and then, while ready: asks for the time, and settles what an absence left."""
+        """Now and then, while ready: asks for the time, and forgets gaps."""
         self.time.ask()
-        self.absence.settle()
+        self.replica.expire_gaps()
 
     def sync_failed(self, donor: str) -> None:
         """The donor died, stalled or broke the protocol: asks the relay for another."""

@@ -89,11 +89,12 @@ class Reader(Newcomer):
     def _trust(self) -> None:
         # The donor knows better what was deleted.
         self._replica.floor_ms = 0
-        self._replica.forgot_ms = -1
+        self._replica.forgot_ms = 0
 
     def _receive_hello(self, hello: wire.Hello) -> list[bytes]:
         messages = super()._receive_hello(hello)
         self._trust()
+        self._trusts_donor = True
         return messages
 
     def _judge(

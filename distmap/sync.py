@@ -2,16 +2,15 @@
 
 The newcomer leads. It compares the sums of ever smaller ranges, and in the ranges that differ it
 takes what the donor has and hands over what the donor lacks; an empty side is filled in chunks.
-The donor (:mod:`distmap.sync_donor`) keeps nothing between two requests. At most :data:`WINDOW`
-requests are under way.
-
-See Meyer, "Range-Based Set Reconciliation" (2023).
+The donor (:mod:`distmap.sync_donor`) keeps nothing between two requests. See Meyer, "Range-Based
+Set Reconciliation" (2023).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from msgspec import Raw
@@ -20,21 +19,21 @@ from distmap import sync_wire as wire
 from distmap.entries import HASH_DIGITS, Entry
 from distmap.errors import RemoteProtocolError
 from distmap.lww import Replica, Update
+from distmap.merging import Burials, merge_all, merge_answer
 from distmap.ranges import DIGITS, position_of
 from distmap.sync_donor import (
-    Burials,
     Donor,
     Reply,
+    count_repaired,
     cut,
     encode_hello,
     held_texts,
     hold_all,
-    latest_known_ms,
-    merge_all,
-    merge_answer,
+    learn_from,
+    trusts,
 )
 
-__all__ = ["Donor", "Newcomer", "merge_all"]
+__all__ = ["Donor", "Newcomer"]
 
 WINDOW: Final = 4
 SPLIT_ABOVE: Final = 32
@@ -62,10 +61,10 @@ class Newcomer:
             may not know of, before anything is compared; tells whether that may begin.
 
     Attributes:
-        blank: it began with nothing, so it compares nothing: the sums of what comes are made later.
+        blank: it began with nothing, so it compares nothing: sums are made later.
         done: the conversation is at its end.
         waits: it has met the donor, and compares once :meth:`go_on` is called.
-        repaired: how many entries one side lacked, but for those that may have been on their way.
+        repaired: how many entries one side lacked that it ought to have had.
     """
 
     def __init__(
@@ -77,9 +76,11 @@ class Newcomer:
         self.done = self.waits = False
         self.repaired = 0
         self._replica = replica
-        self._fresh_ms = replica.clock.now_ms() - FRESH_MS
+        fresh_ms = replica.clock.now_ms() - FRESH_MS
+        self._count = partial(count_repaired, fresh_ms, replica.retention_ms)
         self._met = met
         self._hello: wire.Hello | None = None
+        self._trusts_donor = False
         self._budget = 0
         self._handlers: dict[int, Callable[[wire.Answer], list[Update]]] = {}
         self._finishing = False
@@ -101,8 +102,7 @@ class Newcomer:
         """Takes a message of the donor.
 
         Returns:
-            What to send, and what changed here. Afterwards :attr:`done` tells whether the two are
-            equal.
+            What to send, and what changed here. See also :attr:`done`.
 
         Raises:
             RemoteProtocolError, VersionMismatch: the conversation cannot go on.
@@ -126,6 +126,7 @@ class Newcomer:
             raise RemoteProtocolError("a second hello")
         self._hello = hello
         replica = self._replica
+        self._trusts_donor = trusts(replica, hello)
         outdated = replica.known_ms is not None and hello.floor_ms > replica.known_ms
         self.waits = not self._met(hello.floor_ms, outdated)
         if not outdated:
@@ -145,10 +146,8 @@ class Newcomer:
         if not self._finishing or self._hello is None:
             raise RemoteProtocolError("the donor was done too early")
         self.done = True
-        replica, hello = self._replica, self._hello
-        replica.adopt_floor(hello.floor_ms)
-        replica.known_ms = latest_known_ms(replica.known_ms, hello.known_ms)
-        return hold_all(replica, done.held)[0]
+        learn_from(self._replica, self._hello)
+        return hold_all(self._replica, done.held)[0]
 
     def _judge(
         self, prefix: str, mine: tuple[int, int], theirs: tuple[int, int], most: int
@@ -257,9 +256,9 @@ class Newcomer:
         self._budget -= count
         if self._budget < 0:
             raise RemoteProtocolError("many more entries than the donor said it has")
-        trusted = self._hello is not None and self._replica.trusts(self._hello.known_ms)
+        trusted = self._trusts_donor and trusts(self._replica, self._hello)
         updates = merge_answer(self._replica, answer, trusted=trusted, burials=self._burials)
-        self.repaired += sum([update.entry.stamp.ms < self._fresh_ms for update in updates])
+        self.repaired += self._count(update.entry for update in updates)
         # What the donor lacks is its to have, unless what it sent has just replaced that.
         replaced = {update.key for update in updates} if answer.missing else ()
         for entry_hash in answer.missing:
@@ -288,7 +287,7 @@ class Newcomer:
             key = self._to_push.popleft()
             entry = self._replica.entries.get(key)
             if entry is not None:
-                self.repaired += entry.stamp.ms < self._fresh_ms
+                self.repaired += self._count([entry])
                 yield key, entry
 
     def _give(self, prefix: str) -> None:

@@ -6,104 +6,23 @@ donor. See :mod:`distmap.sync` for the conversation.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
 from typing import TypeAlias
 
 from msgspec import Raw
 
 from distmap import sync_wire as wire
-from distmap.columns import ENTRY_BYTES, make_columns, read_columns
-from distmap.entries import Entry, decode_entries, encode_entry
+from distmap.columns import ENTRY_BYTES, make_columns
+from distmap.entries import Entry, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.lww import Replica, Update
+from distmap.merging import Burials, merge_all
 from distmap.ranges import Leaf, digits_of, in_order
 from distmap.sync_wire import CHUNK_BYTES
 
 Reply: TypeAlias = tuple[list[bytes], list[Update]]
 """Messages to send, and what changed in the replica."""
-
-
-class Burials:
-    """Tombstones for entries that another peer has and that were deleted long ago."""
-
-    def __init__(self) -> None:
-        self._entries: deque[tuple[str, Entry]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def add(self, key: str, entry: Entry) -> None:
-        """Of the same stamp: it is forgotten wherever the delete is."""
-        self._entries.append((key, Entry(entry.stamp, None)))
-
-    def take(self) -> Iterator[tuple[str, Entry]]:
-        """Hands them out."""
-        while self._entries:
-            yield self._entries.popleft()
-
-
-def merge_all(
-    replica: Replica,
-    texts: Sequence[Raw],
-    *,
-    trusted: bool = False,
-    cautious: bool = False,
-    burials: Burials | None = None,
-) -> list[Update]:
-    """Merges entries from another peer; one that no map can hold is left out, the rest is taken.
-
-    Args:
-        replica: takes them.
-        texts: the entries.
-        trusted: that of :meth:`Replica.merge`.
-        cautious: that of :meth:`Replica.merge`.
-        burials: takes what the floor forbids.
-    """
-    found = list(decode_entries(texts, replica.max_value_bytes))
-    items = [item for item in found if item is not None]
-    replica.refused += len(found) - len(items)
-    if trusted and len(together := dict(items)) == len(items):
-        return replica.merge_many(together)
-    return _merge(replica, items, trusted=trusted, cautious=cautious, burials=burials)
-
-
-def merge_answer(
-    replica: Replica, answer: wire.Entries, *, trusted: bool, burials: Burials
-) -> list[Update]:
-    """Merges what a donor answered; the arguments are those of :func:`merge_all`.
-
-    Raises:
-        RemoteProtocolError: its columns do not belong together. Nothing is merged then.
-    """
-    updates = []
-    if answer.columns:
-        entries, refused = read_columns(answer.columns, replica.max_value_bytes)
-        replica.refused += refused
-        if trusted:
-            updates = replica.merge_many(entries)
-        else:
-            updates = _merge(replica, entries.items(), trusted=False, burials=burials)
-    return updates + merge_all(replica, answer.entries, trusted=trusted, burials=burials)
-
-
-def _merge(
-    replica: Replica,
-    items: Iterable[tuple[str, Entry]],
-    *,
-    trusted: bool,
-    cautious: bool = False,
-    burials: Burials | None,
-) -> list[Update]:
-    updates = []
-    for key, entry in items:
-        update = replica.merge(key, entry, trusted=trusted, cautious=cautious)
-        if update is not None:
-            updates.append(update)
-        elif burials is not None and not trusted and replica.forbids(key, entry):
-            burials.add(key, entry)
-    return updates
 
 
 class Donor:
@@ -124,8 +43,8 @@ class Donor:
         self.greeted = False
         self.done = False
         self.news: list[bytes] = []
-        self._floor_ms = 0
-        self._known_ms: int | None = None
+        self._hello: wire.Hello | None = None
+        self._trusts_newcomer = False
 
     def receive(self, text: bytes | Raw) -> Reply:
         """Answers a message of the newcomer.
@@ -141,30 +60,29 @@ class Donor:
         request = wire.decode_request(text)
         if isinstance(request, wire.Hello):
             wire.check_version(request.version)
-            self.greeted = True
-            self._floor_ms, self._known_ms = request.floor_ms, request.known_ms
+            self._hello, self._trusts_newcomer = request, trusts(self._replica, request)
             return [encode_hello(self._replica)], []
-        if not self.greeted:
+        if self._hello is None:
             raise RemoteProtocolError("a sync begins with hello")
         if isinstance(request, wire.Push) and self._reader:
             return [wire.encode(wire.Taken(request.id))], []
         if isinstance(request, wire.Push):
             burials = Burials()
-            trusted = self._replica.trusts(self._known_ms)  # the floor may have risen meanwhile
+            # More may be forgotten meanwhile; and a floor that was taken over hides when that was.
+            trusted = self._trusts_newcomer and trusts(self._replica, self._hello)
             updates = merge_all(self._replica, request.entries, trusted=trusted, burials=burials)
             buried = [encode_entry(key, entry) for key, entry in burials.take()]
             return [wire.encode(wire.Taken(request.id, wire.raw_list(buried)))], updates
         if isinstance(request, wire.Done):
-            return self._finish(request)
+            return self._finish(request, self._hello)
         return [wire.encode(self._answer(request))], []
 
-    def _finish(self, request: wire.Done) -> Reply:
+    def _finish(self, request: wire.Done, hello: wire.Hello) -> Reply:
         self.done = True
         replica = self._replica
         if self._reader:
             return [wire.encode(wire.Done(wire.raw_list(held_texts(replica))))], []
-        replica.adopt_floor(self._floor_ms)
-        replica.known_ms = latest_known_ms(replica.known_ms, self._known_ms)
+        learn_from(replica, hello)
         held = held_texts(replica)
         updates, self.news = hold_all(replica, request.held)
         return [wire.encode(wire.Done(wire.raw_list(held)))], updates
@@ -259,13 +177,32 @@ class _Chunk:
 def encode_hello(replica: Replica, *, blank: bool = False) -> bytes:
     """The message that opens the conversation, from either side."""
     count, total = (0, 0) if blank else replica.digest()
-    hello = wire.Hello(wire.VERSION, count, total, replica.floor_ms, replica.known_ms)
-    return wire.encode(hello)
+    floor_ms, known_ms, gaps = replica.floor_ms, replica.known_ms, replica.gaps
+    return wire.encode(wire.Hello(wire.VERSION, count, total, floor_ms, known_ms, gaps))
 
 
-def latest_known_ms(one: int | None, other: int | None) -> int | None:
-    """Until when a union of two replicas knows of all deletes; None: of all so far."""
-    return None if one is None or other is None else max(one, other)
+def trusts(replica: Replica, hello: wire.Hello | None) -> bool:
+    """Whether a replica trusts the side that greeted: see :meth:`Replica.trusts`."""
+    return hello is not None and replica.trusts(hello.known_ms, hello.gaps)
+
+
+def tells(entry: Entry, fresh_ms: int, retention_ms: int) -> bool:
+    """Whether copies have diverged if one side lacks an entry: it is neither on its way, from
+    `fresh_ms` on, nor a tombstone that one may have forgotten before the other.
+    """
+    old_ms = fresh_ms - retention_ms if entry.value is None else 0
+    return old_ms <= entry.stamp.ms < fresh_ms
+
+
+def count_repaired(fresh_ms: int, retention_ms: int, entries: Iterable[Entry]) -> int:
+    """How many of some entries that a side lacked tell that copies had diverged."""
+    return sum(tells(entry, fresh_ms, retention_ms) for entry in entries)
+
+
+def learn_from(replica: Replica, hello: wire.Hello) -> None:
+    """At the end of a sync: takes over the floor, and what the other side knows."""
+    replica.adopt_floor(hello.floor_ms)
+    replica.learn(hello.known_ms, hello.gaps)
 
 
 def held_texts(replica: Replica) -> list[bytes]:

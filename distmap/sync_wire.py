@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from distmap.columns import Columns
 from distmap.entries import HASH_DIGITS
 from distmap.errors import RemoteProtocolError, VersionMismatch
+from distmap.knowledge import MAX_GAPS
 from distmap.ranges import FAN_OUT
 from distmap.values import MAX_INTEGER, NOT_JSON
 
@@ -37,12 +38,14 @@ class _Message(msgspec.Struct, tag_field="event"):
     pass
 
 
-class Hello(_Message, tag="hello"):
+class Hello(_Message, tag="hello", omit_defaults=True):
     """Opens the conversation, from both sides: the version and the digest of the whole replica.
 
     Below `floor_ms` this side may have collected tombstones. `known_ms` is told by a side that does
-    not know of all deletes so far: it knows of all until then. A field that a version does not know
-    is ignored; `cursor` (how far this side had heard the other) has its place here.
+    not know of all deletes so far: it knows of all until then. `gaps` are the times before that,
+    from and until, in which deletes may have become known that it does not know of. A field that a
+    version does not know is ignored; `cursor` (how far this side had heard the other) has its place
+    here.
     """
 
     version: _Version
@@ -50,6 +53,7 @@ class Hello(_Message, tag="hello"):
     sum: _Count
     floor_ms: _Count = 0
     known_ms: _Count | None = None
+    gaps: Annotated[list[tuple[_Count, _Count]], Meta(max_length=MAX_GAPS)] = []
 
 
 class _Greeting(msgspec.Struct):

@@ -27,7 +27,7 @@ from zope.interface import implementer
 from distmap.connection import Attempt, Connection, IConnector
 from distmap.credentials import Source, open_connection
 from distmap.errors import CannotConnect, ConnectionLost, ConnectionProblem
-from distmap.lww import RETENTION_MS
+from distmap.knowledge import RETENTION_MS
 from distmap.map import DistributedMap
 from distmap.options import DEFAULT_URI
 from distmap.relay_connection import RelayConnection

@@ -197,12 +197,12 @@ class LongAbsenceTest(NetworkTestCase):
         self.come_back()
         self.assertEqual((self.away.synced, self.away.peers), ("peer", 0))
         self.assertIn("k0", self.away, "nobody is there who knows better")
-        self.assertIsNotNone(self.away._replica.known_ms)
+        self.assertFalse(self.away._replica.may_forget)
         home.connect = connect  # type: ignore[method-assign]
         network.settle(20)
         wanted = {f"k{at}": "old" for at in range(1, 20)}
         self.assert_equal_maps([self.home, self.away], wanted)
-        self.assertIsNone(self.away._replica.known_ms)
+        self.assertTrue(self.away._replica.may_forget, "home was away for a short time only")
 
     def test_nobody_knew_better_for_as_long(self) -> None:
         """Who was alone for the retention after a long absence is the network then."""
@@ -210,12 +210,12 @@ class LongAbsenceTest(NetworkTestCase):
         self.home.connection.close()
         self.network.settle(2 * RETENTION_SECONDS)
         self.come_back()
-        self.assertIsNotNone(self.away._replica.known_ms)
+        self.assertEqual(len(self.away._replica.gaps), 1)
         del self.away["k1"]
         self.network.settle(RETENTION_SECONDS / 2)
-        self.assertIsNotNone(self.away._replica.known_ms)
+        self.assertEqual(len(self.away._replica.gaps), 1)
         self.network.settle(2 * RETENTION_SECONDS)
-        self.assertIsNone(self.away._replica.known_ms)
+        self.assertEqual(self.away._replica.gaps, [])
         self.assertNotIn("k1", self.away._replica.entries, "tombstones are forgotten again")
 
     def test_a_clock_far_behind(self) -> None:
@@ -352,8 +352,8 @@ class AbsenceMachine(RuleBasedStateMachine):
 
     @rule(alone=st.booleans())
     def ready(self, alone: bool) -> None:
-        self.replica.in_touch = True
-        self.absence.over(ALONE if alone else BY_PEER, alone=alone)
+        self.replica.get_in_touch()
+        self.absence.over(ALONE if alone else BY_PEER, asked=False)
 
     @rule()
     def lose(self) -> None:

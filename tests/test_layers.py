@@ -12,12 +12,14 @@ from unittest import TestCase
 # Bottom up. A module may import those of the rows above its own, and no others of the package.
 CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "restart", "offset", "gossip", "tombstones"],
-    ["values", "frames", "status", "texts", "counts", "throttle", "admission", "endings"],
+    ["values", "frames", "status", "texts", "counts", "throttle", "admission"],
+    ["endings", "knowledge"],
     ["entries", "states", "routes", "origins", "proxies"],
     ["ranges", "mux", "access", "channel", "options", "holding", "columns"],
     ["lww", "sync_wire", "channel_wire", "switchboard", "donors", "gate"],
     ["hub", "entrance"],
-    ["sync_donor", "outbox", "router", "changes", "port"],
+    ["merging", "outbox", "router", "changes", "port"],
+    ["sync_donor"],
     ["aside", "correction"],
     ["absence", "sync", "timekeeping"],
     ["reading"],

@@ -296,6 +296,24 @@ class RelayTests(PeerTestCase):
         (message,) = self.side.sent
         self.assertEqual([each["key"] for each in json.loads(message)["entries"]], ["a", "b"])
 
+    def test_what_may_have_been_deleted_waits_until_it_is_ready(self) -> None:
+        self.network.syncs = False
+        self.network.side()
+        late = self.network.side()
+        old = Entry(Stamp(int(START_MS - YEAR_MS), 0, "x"), b"1")
+        late.peer.receive(encode_entry("dropped", old))
+        late.lose()
+        late.open()
+        self.network.settle()
+        late.peer.receive(encode_entry("old", old))
+        late.peer.receive(encode_entry("gone", old))
+        late.peer.receive(encode_entry("gone", Entry(old.stamp.replace(counter=1), None)))
+        self.assertEqual(late.dump(), {})
+        late.peer.receive(b'["alone"]')
+        self.assertEqual((late.dump(), late.how), ({"old": 1}, [ALONE]))
+        self.assertEqual([update.key for update in late.updates if update.entry.value], ["old"])
+        self.assertEqual(late.replica.refused, 0)
+
     def test_who_leaves_when_it_hears_of_what_was_held(self) -> None:
         # The welcome tells the time, and by that time the entry is due.
         self.side.replica.merge("a", Entry(Stamp(int(START_MS + YEAR_MS), 0, "x"), b"1"))

@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 from unittest import TestCase
 
-import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +15,7 @@ from distmap.entries import Entry, decode_entry, encode_entry, entry_hash
 from distmap.errors import RemoteProtocolError, VersionMismatch
 from distmap.lww import Replica, Update
 from distmap.ranges import position_text
-from distmap.sync_donor import Donor, cut, encode_hello, merge_all
+from distmap.sync_donor import Donor, cut, encode_hello
 from tests.support.replicas import (
     NOW_MS,
     SETTINGS,
@@ -56,32 +55,6 @@ def decoded(answer: wire.Entries | wire.Done) -> dict[str, Entry]:
     """The entries of an answer."""
     texts = answer.held if isinstance(answer, wire.Done) else answer.entries
     return dict(decode_entry(text) for text in texts)
-
-
-class MergeAll(TestCase):
-    """Entries from another peer."""
-
-    def test_takes_what_is_news(self) -> None:
-        replica = filled(3)
-        texts = [encode_entry(*item) for item in filled(5, 2).entries.items()]
-        updates = merge_all(replica, wire.raw_list(texts))
-        self.assertEqual({update.key for update in updates if update.old is None}, {"k3", "k4"})
-        self.assertEqual(merge_all(replica, wire.raw_list(texts)), [])
-        check_replica(replica)
-
-    def test_leaves_out_what_no_map_can_hold(self) -> None:
-        good = b'{"event":"set","key":"a","value":1,"stamp":[5,0,"w"]}'
-        bad = [b"1", b"{}", good.replace(b'"a"', b'""'), good.replace(b"1,", b"1e999,")]
-        replica = new_replica()
-        updates = merge_all(replica, wire.raw_list([*bad, good, *bad]))
-        self.assertEqual([update.key for update in updates], ["a"])
-        self.assertEqual(set(replica.entries), {"a"})
-
-    def test_keeps_to_the_limit_of_the_replica(self) -> None:
-        replica = new_replica(max_value_bytes=4)
-        for text, taken in ((b'"xx"', True), (b'"xxx"', False)):
-            wire_text = b'{"event":"set","key":"a","value":%b,"stamp":[5,0,"w"]}' % text
-            self.assertEqual(bool(merge_all(replica, [msgspec.Raw(wire_text)])), taken)
 
 
 class Cut(TestCase):
@@ -128,9 +101,11 @@ class Greeting(TestCase):
         donor = Donor(filled(3))
         with self.assertRaises(VersionMismatch):
             donor.receive(wire.encode(wire.Hello((2, 0), 0, 0)))
-        self.assertFalse(donor.greeted)
+        with self.assertRaises(RemoteProtocolError):
+            donor.receive(wire.encode(wire.Done()))
         donor.receive(b'{"event":"hello","version":[1,99],"count":0,"sum":0,"more":[1]}')
-        self.assertTrue(donor.greeted)
+        donor.receive(wire.encode(wire.Done()))
+        self.assertTrue(donor.done)
 
 
 class Sums(TestCase):

@@ -246,7 +246,7 @@ test("the floor of a donor is taken as far as it can be true", () => {
   assert.deepEqual([replica.floorMs, replica.forgotMs], [NOW_MS - retentionMs, NOW_MS])
 })
 
-test("what the floor forbids, and what one that knows of no deletes leaves to the donor", () => {
+test("what the floor forbids, and what one that knows of no deletes puts aside", () => {
   const { replica, retentionMs } = forgetful()
   replica.floorMs = 1000
   replica.set("known", 1)
@@ -258,12 +258,16 @@ test("what the floor forbids, and what one that knows of no deletes leaves to th
   ])) {
     assert.equal(replica.forbids(key, entry), forbidden)
   }
-  const cautious = { cautious: true }
+  const how = { doubtful: new Map() }
   const old = NOW_MS - retentionMs
-  assert.equal(replica.merge("k", entryOf("1", old - 1), cautious), null)
-  assert.equal(replica.refused, 1)
-  assert.notEqual(replica.merge("k", entryOf("1", old), cautious), null)
-  assert.notEqual(replica.merge("buried", entryOf(null, old - 1), cautious), null)
+  for (const ms of [old - 2, old - 1, old - 2]) {
+    assert.equal(replica.merge("k", entryOf("1", ms), how), null)
+  }
+  assert.deepEqual([...how.doubtful], [["k", entryOf("1", old - 1)]])
+  assert.equal(replica.merge("forbidden", entryOf("1", 999), how), null)
+  assert.deepEqual([replica.refused, how.doubtful.size], [1, 1])
+  assert.notEqual(replica.merge("k", entryOf("1", old), how), null)
+  assert.notEqual(replica.merge("buried", entryOf(null, old - 1), how), null)
   assert.notEqual(replica.merge("j", entryOf("1", old - 1)), null)
 })
 

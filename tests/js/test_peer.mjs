@@ -107,7 +107,7 @@ test("until when it knows of all deletes", () => {
   assert.deepEqual([replica.knownMs, replica.inTouch], [null, false])
   peer.opened()
   peer.lost()
-  assert.equal(replica.knownMs, null, "it never met anybody who could know more")
+  assert.equal(replica.knownMs, 0, "others may know more")
   welcome(2)
   peer.receive(["donor", "3"])
   assert.equal(replica.knownMs, 0, "who is there knows more")
@@ -128,30 +128,34 @@ test("until when it knows of all deletes", () => {
   peer.receive(["donor", "3"])
   assert.equal(replica.knownMs, NOW_MS)
   peer.receive(["alone"])
-  assert.equal(replica.knownMs, null)
+  assert.deepEqual([replica.knownMs, replica.gaps], [null, []], "the relay's time stood still")
 })
 
-test("one that comes back alone knows of all deletes once others would have forgotten them", () => {
+test("one that is alone from the beginning, or comes back alone, does not know of all deletes", () => {
   const { peer, replica, welcome, relayMs, taken } = fixture()
   welcome()
   peer.receive(["alone"])
+  assert.deepEqual(replica.gaps, [[0, NOW_MS]])
+  assert.ok(!replica.mayForget)
   peer.lost()
   relayMs(NOW_MS + replica.retentionMs + 1)
   welcome()
   peer.receive(["alone"])
-  assert.equal(replica.knownMs, NOW_MS)
   taken()
   const returnedMs = replica.clock.latestMs()
-  for (const [ms, knownMs] of /** @type {[number, number | null][]} */ ([
-    [0, NOW_MS],
-    [replica.retentionMs, NOW_MS],
-    [replica.retentionMs + 1, null],
+  /** @type {[number, number][]} */
+  const gaps = [[NOW_MS, returnedMs]]
+  for (const [ms, wanted] of /** @type {[number, [number, number][]][]} */ ([
+    [0, gaps],
+    [replica.retentionMs, gaps],
+    [replica.retentionMs + 1, []],
   ])) {
     relayMs(returnedMs + ms)
     peer.receive(["time", returnedMs + ms, returnedMs + ms])
     peer.lookUp()
-    assert.equal(replica.knownMs, knownMs)
+    assert.deepEqual([replica.knownMs, replica.gaps], [null, wanted])
   }
+  assert.ok(replica.mayForget)
   assert.equal(/** @type {any} */ (taken()[0])[1][0], "time")
 })
 
@@ -341,16 +345,28 @@ test("what is held makes it ask for the time", () => {
   ])
 })
 
-test("before it is in touch it leaves old entries that it does not know to the donor", () => {
+test("before it is in touch it puts old entries aside that it does not know", () => {
   const { peer, replica, welcome } = fixture()
   welcome(2)
   const old = NOW_MS - replica.retentionMs - 1
   peer.receive(entry("old", 1, old))
   peer.receive(entry("young", 1, old + 1))
+  assert.deepEqual([...replica.entries.keys()], ["young"])
+  peer.lost()
+  welcome(2)
+  peer.receive(entry("older", 1, old - 1))
+  syncWith(peer, old)
   assert.deepEqual([[...replica.entries.keys()], replica.refused], [["young"], 1])
-  peer.receive(["alone"])
   peer.receive(entry("old", 1, old))
-  assert.deepEqual([[...replica.entries.keys()], replica.refused], [["young", "old"], 1])
+  assert.deepEqual([...replica.entries.keys()], ["young", "old"])
+})
+
+test("what was put aside is taken when it is in touch", () => {
+  const { peer, replica, welcome } = fixture()
+  welcome(2)
+  peer.receive(entry("old", 1, 1))
+  syncWith(peer, 0)
+  assert.deepEqual([...replica.entries.keys()], ["old"])
 })
 
 /**
@@ -372,26 +388,27 @@ function syncWith(peer, floorMs) {
   peer.synced()
 }
 
-test("one that only a stale donor could tell waits until nobody can know better", () => {
+test("one that a stale donor has told knows of as few deletes", () => {
   const { peer, replica, welcome, relayMs } = fixture()
   welcome(2)
   peer.receive(["donor", "3"])
   const newcomer = peer.begin()
   newcomer.start()
   const knownMs = NOW_MS - replica.retentionMs - 1
-  newcomer.receive({ event: "hello", version: [1, 0], count: 0, sum: 0, known_ms: knownMs })
+  const gaps = [[knownMs, NOW_MS - 5]]
+  newcomer.receive({ event: "hello", version: [1, 0], count: 0, sum: 0, gaps })
   newcomer.receive({ event: "done" })
   peer.synced()
-  assert.equal(replica.knownMs, knownMs)
-  for (const [ms, wanted] of [
-    [replica.retentionMs, knownMs],
-    [replica.retentionMs + 1, null],
-  ]) {
-    const timeMs = NOW_MS + Number(ms)
+  assert.deepEqual([replica.knownMs, replica.gaps], [null, gaps])
+  for (const [ms, wanted] of /** @type {[number, number[][]][]} */ ([
+    [replica.retentionMs - 5, gaps],
+    [replica.retentionMs - 4, []],
+  ])) {
+    const timeMs = NOW_MS + ms
     relayMs(timeMs)
     peer.receive(["time", timeMs, timeMs])
     peer.lookUp()
-    assert.equal(replica.knownMs, wanted)
+    assert.deepEqual(replica.gaps, wanted)
   }
 })
 
@@ -403,11 +420,9 @@ test("one that another tells to go on alone, while others are there, does not kn
   relayMs(NOW_MS + replica.retentionMs + 1)
   welcome(3)
   peer.receive(["alone"])
-  const timeMs = NOW_MS + 3 * replica.retentionMs
-  relayMs(timeMs)
-  peer.receive(["time", timeMs, timeMs])
-  peer.lookUp()
-  assert.equal(replica.knownMs, NOW_MS)
+  const [[sinceMs, untilMs]] = replica.gaps
+  assert.deepEqual([sinceMs, untilMs], [NOW_MS, NOW_MS + replica.retentionMs + 1])
+  assert.ok(!replica.mayForget)
 })
 
 test("one that never was in touch need not ask what became of its writes", () => {
@@ -476,8 +491,8 @@ test("the donor leaves after writes were set aside: they are taken back", () => 
   welcome()
   taken()
   peer.receive(["alone"])
-  const [updated, [what, sent]] = /** @type {any[]} */ (taken())
-  assert.deepEqual(updated, ["updated", 1])
+  const [restamped, updated, [what, sent]] = /** @type {any[]} */ (taken())
+  assert.deepEqual([restamped, updated], [["restamped", 0], ["updated", 1]])
   assert.deepEqual([what, sent.key, sent.stamp[0]], ["send", "k", stamp.ms])
   assert.equal(replica.live, 1)
 })

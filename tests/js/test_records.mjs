@@ -6,7 +6,8 @@ import { mock, test } from "node:test"
 
 import { encodeEntry } from "../../distmap/web/js/entries.js"
 import { Journal } from "../../distmap/web/js/journal.js"
-import { RETENTION_MS, RETENTION_STEPS } from "../../distmap/web/js/lww.js"
+import { RETENTION_MS } from "../../distmap/web/js/knowledge.js"
+import { RETENTION_STEPS } from "../../distmap/web/js/lww.js"
 import { Peer } from "../../distmap/web/js/peer.js"
 import * as records from "../../distmap/web/js/records.js"
 import { Saving } from "../../distmap/web/js/saving.js"
@@ -90,11 +91,12 @@ test("records are read as they were written", () => {
     assert.equal(records.decodeWrite("k", damaged), undefined)
   }
   assert.equal(records.decodeRecord("another", text(full)), undefined)
-  const none = { floorMs: 0, forgotMs: 0, syncedMs: null }
-  for (const damaged of [undefined, null, [], { floorMs: -1, syncedMs: "1" }]) {
+  const none = { floorMs: 0, forgotMs: 0, syncedMs: null, gaps: [] }
+  const wrong = [{ gaps: 1 }, { gaps: [[1]] }, { gaps: [[0, -1]] }, { gaps: Array(9).fill([1, 2]) }]
+  for (const damaged of [undefined, null, [], { floorMs: -1, syncedMs: "1" }, ...wrong]) {
     assert.deepEqual(records.decodeMeta(damaged), none)
   }
-  const meta = { floorMs: 1, forgotMs: 2, syncedMs: 3 }
+  const meta = { floorMs: 1, forgotMs: 2, syncedMs: 3, gaps: [[4, 5]] }
   assert.deepEqual(records.decodeMeta({ ...meta, later: 4 }), meta)
 })
 

@@ -501,5 +501,5 @@ test("missing fields have their defaults", () => {
   })
   assert.deepEqual(decodeAnswer({ event: "taken", id: 1 }), { event: "taken", id: 1, buried: [] })
   const hello = { event: "hello", version: [1, 0], count: 1, sum: 2 }
-  assert.deepEqual(decodeAnswer(hello), { ...hello, floor_ms: 0, known_ms: null })
+  assert.deepEqual(decodeAnswer(hello), { ...hello, floor_ms: 0, known_ms: null, gaps: [] })
 })

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from distmap.aside import Aside, Return
 from distmap.lww import Replica
+from distmap.merging import Burials
 from distmap.peer import Peer
-from distmap.sync_donor import Burials
 from tests.simulation.planting import Replacements, bug, nothing
 
 ABSENCES: Final = ("absence", "long partition")
@@ -16,13 +16,13 @@ ABSENCES: Final = ("absence", "long partition")
 @bug(*ABSENCES)
 def floor_ignored() -> Replacements:
     """An entry that may have been deleted long ago is taken from anybody."""
-    return {"lww.Replica.trusts": lambda self, known_ms: True}
+    return {"knowledge.Knowledge.trusts": lambda self, known_ms, gaps=(): True}
 
 
 @bug(*ABSENCES)
 def deleted_entries_not_buried() -> Replacements:
     """Who brings what was deleted long ago is not told so."""
-    return {"sync_donor.Burials.add": nothing}
+    return {"merging.Burials.add": nothing}
 
 
 @bug(*ABSENCES)
@@ -33,7 +33,7 @@ def burials_lose_to_what_they_bury() -> Replacements:
     def replacement(self: Burials, key: str, entry: Any) -> None:
         add(self, key, entry.replace(stamp=entry.stamp.replace(ms=entry.stamp.ms - 1)))
 
-    return {"sync_donor.Burials.add": replacement}
+    return {"merging.Burials.add": replacement}
 
 
 @bug(*ABSENCES)

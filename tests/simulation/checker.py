@@ -21,6 +21,7 @@ EQUAL_SECONDS: Final = 2.0
 GOSSIP_SECONDS: Final = 90.0
 """From when gossip has something to find out."""
 REPAIR_SECONDS: Final = 15.0
+"""A donor that says nothing is left after 10 s; all others answer at once."""
 TICKS_SECONDS: Final = 30.0
 """Within so long a map that is ready looks for what it can forget."""
 BOUNDARY_SECONDS: Final = 150.0
@@ -64,9 +65,6 @@ def settle(world: World) -> None:
     jumped = max((machine.jumped_at for machine in world.machines), default=0.0)
     if world.failure is None and world.now < jumped + JUMP_SECONDS:
         world.run_until(jumped + JUMP_SECONDS)
-    until = world.now + REPAIR_SECONDS
-    while world.failure is None and world.now < until and _repairing(world):
-        world.run_until(world.now + 0.25)
     near = False
     until = world.now + BOUNDARY_SECONDS
     while world.failure is None and world.now < until and _near_boundary(world):
@@ -76,12 +74,17 @@ def settle(world: World) -> None:
         near
     ):  # what some had to let go they fetch when it is due, and what they never heard of later
         _wait_for_gossip(world)
+    # Last, since each of the above may end when a copy fetches what it had let go, or is repaired.
+    until = world.now + REPAIR_SECONDS
+    while world.failure is None and world.now < until and _talking(world):
+        world.run_until(world.now + 0.25)
     world.trace("CHECKER", "looks")
 
 
-def _repairing(world: World) -> bool:
-    """Whether gossip has begun a repair just now."""
-    return any(copy.is_syncing for uri in world.uris for copy in world.copies(uri))
+def _talking(world: World) -> bool:
+    """Whether a copy talks with a donor just now, or a donor has not heard the end of that."""
+    copies = [copy for uri in world.uris for copy in world.copies(uri)]
+    return any(copy.is_syncing or copy.serving for copy in copies)
 
 
 def _wait_for_gossip(world: World) -> None:
@@ -235,7 +238,7 @@ def _check_kept(world: World, copy: Copy) -> None:
         world.broken(f"{copy} holds {writers} entries from the future")
     if writers.total() > holding.MAX_HELD:
         world.broken(f"{copy} holds {writers.total()} entries from the future")
-    if copy.replica.known_ms is None and world.now - (copy.ready_at or world.now) > TICKS_SECONDS:
+    if copy.replica.may_forget and world.now - (copy.ready_at or world.now) > TICKS_SECONDS:
         for key, entry in copy.replica.entries.items():
             if entry.value is None and world.is_forgotten(entry.stamp):
                 world.broken(f"{copy} still remembers that {key} was deleted: {entry.stamp}")

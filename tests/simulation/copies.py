@@ -17,6 +17,7 @@ from distmap.errors import MapClosed, Superseded
 from distmap.lww import Update
 from distmap.peer import BY_PEER
 from distmap.sync_donor import held_texts
+from tests.simulation.batches import BatchWatch
 from tests.simulation.writes import Witness, Write
 
 
@@ -55,6 +56,9 @@ class Copy:
         self._witness = witness
         self.map = shared
         self.replica = self.map._replica
+        # A map in Node writes key by key.
+        is_ours = isinstance(shared, DistributedMap)
+        self._batches = BatchWatch(witness, name, shared) if is_ours else None
         self._hook(self.replica, "_place", self._placed)
         self._hook(self.replica, "merge_many", self._merged_many)
         self._hook(self.replica, "restamp", self._restamped)
@@ -105,6 +109,51 @@ class Copy:
         self._writing = False
         self._log(key, deferred)
 
+    def batch(self, values: dict[str, Any], *, plainly: bool = False) -> None:
+        """Writes many keys together; those of None are deleted. Plainly: with no Deferreds."""
+        if self._batches is None:
+            for key, value in values.items():
+                if value is None:
+                    self.delete(key, plainly=plainly)
+                else:
+                    self.set(key, value, plainly=plainly)
+            return
+        deferreds: dict[str, Deferred[Any]] = {}
+        before = dict(self.replica.entries)
+        with self.map.batch() as batch:
+            for key, value in values.items():
+                if plainly and value is not None:
+                    self.map[key] = value
+                elif plainly:
+                    self.map.pop(key, None)
+                elif value is not None:
+                    deferreds[key] = self.map.set(key, value)
+                elif key in self.map:
+                    deferreds[key] = self.map.delete(key)
+            self._writing = True  # all is written at the end
+        self._writing = False
+        keys = [key for key in values if self.replica.entries.get(key) is not before.get(key)]
+        self._log_batch(keys, deferreds)
+        if not plainly:
+            writes = self.writes[len(self.writes) - len(keys) :]
+            batch.taken().addCallbacks(self._all_taken, self._not_all_taken, (writes,))
+
+    def _log_batch(self, keys: list[str], deferreds: dict[str, Deferred[Any]]) -> None:
+        if len({self.replica.entries[key].stamp for key in keys}) > 1:
+            self._witness.broken(f"{self} wrote a batch with several stamps: {keys}")
+        latest = self._latest_own
+        for key in keys:
+            self._latest_own = latest  # they have one stamp
+            self._log(key, deferreds.get(key))
+
+    def _all_taken(self, result: object, writes: list[Write]) -> None:
+        if any(write.settled != "taken" for write in writes):
+            self._witness.broken(f"{self} has a batch taken, and not all of its writes")
+
+    def _not_all_taken(self, failure: Failure) -> None:
+        if not failure.check(Superseded) and not (failure.check(MapClosed) and self.closed):
+            self._witness.broken(f"a batch of {self} failed: {failure.value!r}")
+
     def _deleted_nothing(self, found: bool) -> None:
         if found:
             self._witness.broken(f"{self} deleted what it did not have")
@@ -126,6 +175,8 @@ class Copy:
     def _taken(self, result: object, write: Write) -> None:
         self.waiting.pop(id(write), None)
         write.settled = "taken"
+        if self._batches is not None:
+            self._batches.taken(write)
         self._witness.taken(write)
 
     def _refused(self, failure: Failure, write: Write) -> None:
@@ -165,9 +216,12 @@ class Copy:
         return updates
 
     def _restamped(self, restamp: Callable[..., list[Update]], *args: Any) -> list[Update]:
+        old = {key: self.replica.entries[key].stamp for key in args[0]}
         self._restamping = True
         updates = restamp(*args)
         self._restamping = False
+        if len({(old[each.key], each.entry.stamp) for each in updates}) > len(set(old.values())):
+            self._witness.broken(f"{self} gave a batch several stamps: {updates}")
         for each in updates:
             self._stamped_anew(each.key, each.entry)
         return updates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 from typing import Any
 
@@ -90,7 +91,9 @@ def agree(random: Random, request: bytes) -> bytes:
     if b'"hello"' not in request:
         return b'{"event":"done"}'
     floor_ms = random.choice((b"0", b"1", b"9007199254740991"))
-    return request[: request.index(b'"floor_ms":')] + b'"floor_ms":' + floor_ms + b"}"
+    end = re.search(rb',"floor_ms":|,"known_ms":|,"gaps":|}', request)
+    assert end is not None
+    return request[: end.start()] + b',"floor_ms":' + floor_ms + b"}"
 
 
 def meta(random: Random, uri: str) -> Any:

@@ -9,6 +9,7 @@ from tests.simulation.copies import Copy
 from tests.simulation.world import World
 
 HOT_KEYS: Final = 3
+MOST_IN_BATCH: Final = 6
 
 
 class Workload:
@@ -61,7 +62,9 @@ class Workload:
             copy = self._random.choice(copies)
             for _ in range(self._random.randint(2, 5)):
                 self._write(copy, key)
-        elif chance < 0.65:  # several keys
+        elif chance < 0.65:  # several keys together
+            self._write_batch(self._random.choice(copies))
+        elif chance < 0.7:  # several keys
             copy = self._random.choice(copies)
             for _ in range(self._random.randint(3, 15)):
                 self._write(copy, self._key())
@@ -79,7 +82,10 @@ class Workload:
     def _write_if_open(self, copy: Copy) -> None:
         running = [copy for m in self._world.machines if m.awake for copy in m.copies.values()]
         if copy in running and not copy.closed:
-            self._write(copy, self._key())
+            if self._random.random() < 0.25:
+                self._write_batch(copy)
+            else:
+                self._write(copy, self._key())
 
     def write(self, copy: Copy) -> None:
         """Writes once, any key."""
@@ -92,6 +98,13 @@ class Workload:
             copy.delete(key, plainly=plainly)
         else:
             copy.set(key, self._value(), plainly=plainly)
+
+    def _write_batch(self, copy: Copy) -> None:
+        values = {}
+        for _ in range(self._random.randint(1, MOST_IN_BATCH)):
+            self._world.operations += 1
+            values[self._key()] = None if self._random.random() < 0.35 else self._value()
+        copy.batch(values, plainly=self._random.random() < 0.3)
 
     def _key(self) -> str:
         if self._world.plan.preload and self._random.random() < 0.5:

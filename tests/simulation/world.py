@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 from zlib import crc32
 
-from distmap.clock import Stamp
+from distmap.clock import HEARD_MS, Stamp
 from distmap.relay_server import RelayOptions, RelayServer
 from tests.simulation.copies import Copy
 from tests.simulation.hostile import Hostile
@@ -25,8 +25,8 @@ SYNCING_SECONDS: Final = 75.0
 """A peer with a good connection must be ready after so long, whatever its donors do."""
 GOOD_LATENCY_MS: Final = 60
 
-SLACK_MS: Final = 25_000
-"""Clocks differ a little about what is old."""
+SLACK_MS: Final = HEARD_MS + 1000
+"""Clocks differ about what is old: one that has jumped is believed for HEARD_MS at most."""
 JUMP_SECONDS: Final = 30.0
 """So long it takes at most until a clock that has jumped is found out."""
 FAR_AHEAD_MS: Final = 50_000
@@ -128,6 +128,8 @@ class World:
             error_ms = copy.replica.clock.now_ms() - (START_SECONDS + self.now) * 1000
             if self.now - machine.jumped_at < JUMP_SECONDS or abs(error_ms) > SLACK_MS:
                 continue  # it may have to let go what it thinks is far ahead
+            if copy.replica.clock.is_ahead(write.stamp):
+                continue  # so may who has not heard the relay's time for long
             if not (copy.ready_at < write.at and wire.client_open and wire.relay_open):
                 continue
             relay = wire.relay

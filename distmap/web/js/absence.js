@@ -11,6 +11,7 @@
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
 import { Aside } from "./aside.js"
+import { isBurial } from "./entries.js"
 
 export const BY_PEER = "peer"
 export const ALONE = "alone"
@@ -34,12 +35,8 @@ export class Absence {
    * @type {string | null}
    */
   #ending = null
-  /**
-   * Since when this replica is ready with what it had before a long absence.
-   *
-   * @type {number | null}
-   */
-  #returnedMs = null
+  /** Only writes that others have buried are set aside. */
+  #onlyBuried = false
 
   /**
    * @param {Replica} replica its entries
@@ -63,13 +60,8 @@ export class Absence {
    * writes: they then wait until it knows what became of their keys.
    */
   get hasToAsk() {
-    if (this.isOpen || (this.wasInTouch && this.#wasLong)) return true
+    if (this.isOpen || (this.wasInTouch && this.#replica.wasAwayLong)) return true
     return this.#outbox.isOlder(this.#replica.clock.earliestMs() - this.#replica.retentionMs)
-  }
-
-  get #wasLong() {
-    const { clock, knownMs, retentionMs } = this.#replica
-    return knownMs !== null && clock.latestMs() - knownMs > retentionMs
   }
 
   /**
@@ -84,6 +76,7 @@ export class Absence {
     const all = outdated && this.wasInTouch
     this.#belowMs = all ? Infinity : floorMs
     this.#isSettingAside = true
+    this.#onlyBuried = false
     this.#sweep = -1
   }
 
@@ -91,30 +84,20 @@ export class Absence {
    * The replica has the network's state, or is all that there is of it.
    *
    * @param {string} how by a peer, or alone
-   * @param {boolean} alone whether there are no others
+   * @param {boolean} asked whether own writes waited for that: some may have been buried meanwhile
    */
-  over(how, alone) {
+  over(how, asked) {
     this.wasInTouch = true
-    this.#returnedMs = how === BY_PEER || alone ? this.#replica.clock.latestMs() : null
-    this.settle()
+    if (asked && this.#outbox.size > 0) {
+      this.#isSettingAside = this.#onlyBuried = true
+      this.#sweep = -1
+    }
     this.#ending = this.isOpen ? how : null
   }
 
   /** The connection is gone: what is set aside stays so. */
   lost() {
     this.#ending = null
-  }
-
-  /**
-   * Decides whether this replica knows of all deletes: it was not away for long, or whoever knew
-   * better would by now have been away for as long.
-   */
-  settle() {
-    const { clock, retentionMs } = this.#replica
-    const sinceMs = this.#returnedMs === null ? 0 : clock.earliestMs() - this.#returnedMs
-    if (!this.#wasLong || sinceMs > retentionMs) {
-      this.#replica.knownMs = this.#returnedMs = null
-    }
   }
 
   /**
@@ -147,7 +130,7 @@ export class Absence {
    */
   work() {
     if (this.#isSettingAside) this.#setAside()
-    else if (this.#ending === ALONE) this.#updated(this.#aside.restore(STEP_WRITES))
+    else if (this.#ending === ALONE) this.#restore()
     else if (this.#ending !== null) this.#end()
     if (!this.isOpen) this.#ending = null
     return !this.#isSettingAside && this.#ending === null
@@ -158,16 +141,27 @@ export class Absence {
     const updates = []
     // It begins, or another sweep has come in between.
     if (this.#sweep !== this.#outbox.sweeps) {
-      this.#sweep = this.#outbox.beginSweep({ sent: this.#belowMs === Infinity })
+      this.#sweep = this.#outbox.beginSweep({
+        sent: this.#onlyBuried || this.#belowMs === Infinity,
+      })
     }
     this.#outbox.sweep(STEP_WRITES, (write) => {
-      const isSafe = write.isSeen || write.entry.stamp.ms >= this.#belowMs
-      if (isSafe && this.#belowMs !== Infinity) return true
+      if (this.#onlyBuried) {
+        if (!isBurial(this.#replica.entries.get(write.key), write.entry)) return true
+      } else if (this.#belowMs !== Infinity) {
+        if (write.isSeen || write.entry.stamp.ms >= this.#belowMs) return true
+      }
       const update = this.#aside.put(write)
       if (update !== null) updates.push(update)
       return false
     })
     this.#isSettingAside = this.#outbox.isSweeping
+    this.#updated(updates)
+  }
+
+  #restore() {
+    const updates = this.#aside.restore(STEP_WRITES)
+    this.#port.restamped(updates.filter(({ old }) => old !== undefined))
     this.#updated(updates)
   }
 

@@ -8,6 +8,7 @@
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Outbox, Waiting, Written } from "./outbox.js" */
 import { Restamper, compareStamps } from "./clock.js"
+import { isBurial } from "./entries.js"
 import { areTogether } from "./outbox.js"
 import { Queue } from "./queue.js"
 
@@ -101,9 +102,15 @@ export class Aside {
       last = this.#queue.pop()
       if (last === undefined) break
       if (!this.#take(last)) continue
-      const update = this.#replica.merge(last.key, last.entry, { trusted: true })
+      const { key, entry, base } = last
+      let update = this.#replica.merge(key, entry, { trusted: true })
+      if (isBurial(this.#replica.entries.get(key), entry)) {
+        update = this.#replica.rewrite(key, entry.value, this.#stamps.anew(entry.stamp))
+        this.#outbox.add(key, update.entry, base)
+      } else {
+        this.#outbox.putBack(last)
+      }
       if (update !== null) updates.push(update)
-      this.#outbox.putBack(last)
     }
     return updates
   }
@@ -133,7 +140,8 @@ export class Aside {
    * @param {Return} result
    */
   #settle({ key, entry, base }, { offered, taken, superseded }) {
-    const stamp = this.#replica.entries.get(key)?.stamp
+    const now = this.#replica.entries.get(key)
+    const stamp = isBurial(now, entry) ? undefined : now?.stamp
     if (isEqual(stamp, entry.stamp)) {
       taken.push([key, entry.stamp])
     } else if (isEqual(stamp, base)) {

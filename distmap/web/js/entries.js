@@ -86,6 +86,18 @@ export function wins(key, entry, old) {
 }
 
 /**
+ * Whether an entry is the tombstone that others have put in the place of a value because it may have
+ * been deleted long ago.
+ *
+ * @param {Entry | undefined} entry
+ * @param {Entry} of
+ */
+export function isBurial(entry, of) {
+  if (entry === undefined || entry.value !== null || of.value === null) return false
+  return compareStamps(entry.stamp, of.stamp) === 0
+}
+
+/**
  * Whether two entries of a key are the same.
  *
  * @param {Entry | undefined} a

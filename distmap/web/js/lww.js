@@ -10,12 +10,11 @@
 /** @import { Summary } from "./ranges.js" */
 import { entryHash, wins } from "./entries.js"
 import { Holding } from "./holding.js"
+import { Knowledge, RETENTION_MS } from "./knowledge.js"
 import { RangeTree } from "./ranges.js"
 import { Tombstones } from "./tombstones.js"
 import { MAX_VALUE_BYTES, checkKey, encode } from "./values.js"
 
-/** How long a tombstone is kept, by default: 30 days. */
-export const RETENTION_MS = 30 * 86_400_000
 /**
  * Tombstones are collected together, in steps of this part of the retention (an hour in 30 days),
  * so that replicas collect the same ones at about the same time.
@@ -32,7 +31,7 @@ export const RETENTION_STEPS = 720
  */
 
 /** The entries of one peer. */
-export class Replica {
+export class Replica extends Knowledge {
   /** @type {Map<string, Entry>} by key; tombstones too */
   entries = new Map()
   /** Entries from the future. */
@@ -44,27 +43,8 @@ export class Replica {
    * decodes them), or because the floor forbids them.
    */
   refused = 0
-  /**
-   * Tombstones below it may have been collected, here or where this replica was synced from: an
-   * unknown entry from below it may be one that was deleted.
-   */
-  floorMs = 0
   /** @type {Journal | null} is told of each change, if the replica is saved somewhere */
   journal = null
-  /**
-   * Until when deletes that are forgotten here may have become known to the others; a stamp can be
-   * older than that, where the writer was offline.
-   */
-  forgotMs = 0
-  /**
-   * Until when this replica knows of all deletes; null while it knows of all, and only then it
-   * collects tombstones: others may need those that it has.
-   *
-   * @type {number | null}
-   */
-  knownMs = null
-  /** It was synced, and hears all news. */
-  inTouch = true
   #tree = new RangeTree()
   /**
    * Keys whose entry the tree has not seen yet: hashing is put off until somebody compares.
@@ -73,7 +53,6 @@ export class Replica {
    */
   #stale = new Set()
   #tombstones = new Tombstones()
-  #joinedMs = 0
 
   /**
    * @param {HybridClock} clock of this replica
@@ -81,9 +60,8 @@ export class Replica {
    * @param {number} [retentionMs] how long a tombstone is kept; the same for all peers of a map
    */
   constructor(clock, maxValueBytes = MAX_VALUE_BYTES, retentionMs = RETENTION_MS) {
-    this.clock = clock
+    super(clock, retentionMs)
     this.maxValueBytes = maxValueBytes
-    this.retentionMs = retentionMs
   }
 
   // -- this replica's own writes ------------------------------------------------------------------
@@ -136,11 +114,12 @@ export class Replica {
    * @param {object} [how]
    * @param {boolean} [how.trusted] it is from who knows of all deletes that were forgotten here
    *   (see trusts()): an old entry that is unknown here was not deleted
-   * @param {boolean} [how.cautious] this replica knows of no deletes yet, so it takes no old entry
-   *   that is unknown here: if it was not deleted, the donor has it
-   * @returns {Update | null} null if it lost, was known, is held until its time, or is refused
+   * @param {Map<string, Entry> | null} [how.doubtful] this replica does not know yet what was
+   *   deleted: an old entry that is unknown here is put there
+   * @returns {Update | null} null if it lost, was known, is held until its time, is refused or put
+   *   aside
    */
-  merge(key, entry, { trusted = false, cautious = false } = {}) {
+  merge(key, entry, { trusted = false, doubtful = null } = {}) {
     const old = this.entries.get(key)
     if (!wins(key, entry, old)) return null
     if (this.clock.isAhead(entry.stamp)) {
@@ -148,26 +127,18 @@ export class Replica {
       return null
     }
     if (old === undefined && !(trusted && hasValue(entry))) {
-      let { floorMs } = this
-      if (cautious && hasValue(entry)) {
-        floorMs = Math.max(floorMs, this.clock.latestMs() - this.retentionMs)
-      }
-      if (entry.stamp.ms < floorMs) {
+      if (entry.stamp.ms < this.floorMs) {
         if (hasValue(entry)) this.refused++
+        return null
+      }
+      const isOld = entry.stamp.ms < this.clock.latestMs() - this.retentionMs
+      if (doubtful && hasValue(entry) && isOld) {
+        if (wins(key, entry, doubtful.get(key))) doubtful.set(key, entry)
         return null
       }
     }
     this.clock.observe(entry.stamp)
     return this.#place(key, entry, old)
-  }
-
-  /**
-   * Whether somebody who knows of the deletes until then knows of those forgotten here.
-   *
-   * @param {number | null} knownMs null if of all
-   */
-  trusts(knownMs) {
-    return knownMs === null || knownMs > this.forgotMs
   }
 
   /**
@@ -257,35 +228,16 @@ export class Replica {
    * @returns {boolean} whether no more are
    */
   collect(most) {
-    if (this.knownMs !== null || !this.inTouch) return true
+    if (!this.mayForget) return true
     const step = Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
     const untilMs = Math.floor((this.clock.latestMs() - this.retentionMs) / step) * step
     for (let due; (due = this.#tombstones.first(untilMs)) !== null; most--) {
       if (most <= 0) return false
       this.floorMs = Math.max(this.floorMs, due.ms + 1)
-      this.forgotMs = Math.max(this.forgotMs, this.#joinedMs, due.sinceMs)
+      this.forgotMs = Math.max(this.forgotMs, this.joinedMs, due.sinceMs)
       this.#remove(due.key)
     }
     return true
-  }
-
-  /**
-   * Takes over the floor of a donor, as far as it can be true.
-   *
-   * @param {number} floorMs
-   */
-  adoptFloor(floorMs) {
-    const latestMs = this.clock.latestMs()
-    const adopted = Math.min(floorMs, latestMs - this.retentionMs)
-    if (adopted <= this.floorMs) return
-    this.floorMs = adopted
-    this.forgotMs = Math.max(this.forgotMs, latestMs)
-  }
-
-  /** Somebody else knows better what was deleted: what comes from there is taken. */
-  forgetFloor() {
-    this.floorMs = 0
-    this.forgotMs = -1
   }
 
   /**
@@ -296,11 +248,6 @@ export class Replica {
   arrived(keys) {
     const nowMs = this.clock.latestMs()
     for (const key of keys) this.#tombstones.renew(key, nowMs)
-  }
-
-  /** What is here is known to the others from now on. */
-  joined() {
-    this.#joinedMs = this.clock.latestMs()
   }
 
   // -- comparing ----------------------------------------------------------------------------------

@@ -152,13 +152,19 @@ export class Outbox {
   }
 
   /**
-   * Whether a write that nobody has seen has a stamp below a time.
+   * Whether a write has a stamp below a time.
    *
    * @param {number} ms
    */
   isOlder(ms) {
-    // Writes wait in the order of their stamps, so one look is enough.
-    for (const { entry } of this.#unsentWrites()) return entry.stamp.ms < ms
+    // What was sent comes first; the others wait in the order of their stamps.
+    for (const queue of [this.#front, this.#back]) {
+      for (const write of queue) {
+        if (!this.#isLast(write)) continue
+        if (write.entry.stamp.ms < ms) return true
+        if (!write.isSeen) return false
+      }
+    }
     return false
   }
 

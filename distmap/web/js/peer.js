@@ -4,6 +4,7 @@
 /** @import { Details } from "./channel_wire.js" */
 /** @import { Stamp } from "./clock.js" */
 /** @import { Entry } from "./entries.js" */
+/** @import { Gap } from "./knowledge.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Port } from "./port.js" */
 import { ALONE, Absence, BY_PEER } from "./absence.js"
@@ -11,8 +12,9 @@ import { decodeControl, decodeSaid, isName } from "./channel_wire.js"
 import { encodeEntry, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
+import { mergeAll } from "./merging.js"
 import { READ, Reading } from "./reading.js"
-import { Newcomer, mergeAll } from "./sync.js"
+import { Newcomer } from "./sync.js"
 import { Timekeeper } from "./timekeeping.js"
 
 /** Of the channel protocol: major and minor. */
@@ -24,6 +26,8 @@ const TURN_MESSAGES = 4
 /** The state of one map, and its side of the channel. */
 export class Peer {
   outbox = new Outbox()
+  /** @type {Map<string, Entry>} what came too early to tell whether it was deleted */
+  #doubtful = new Map()
   /** The name of this peer on the channel. */
   id = ""
   /** How many others there are. */
@@ -66,10 +70,12 @@ export class Peer {
    * Goes on from a saved copy; comes before the first stream.
    *
    * @param {number} knownMs until when the copy knows of all deletes
+   * @param {Gap[]} [gaps] when, before that, it may not have heard of all
    */
-  resume(knownMs) {
+  resume(knownMs, gaps = []) {
     this.absence.wasInTouch = true
     this.replica.knownMs = knownMs
+    this.replica.gaps = gaps
   }
 
   /**
@@ -90,16 +96,15 @@ export class Peer {
   /** The stream was opened; nothing is sent before the relay's welcome. */
   opened() {
     this.#open = true
+    if (!this.absence.wasInTouch) this.replica.knownMs = 0
     this.time.opened()
   }
 
   /** The stream, or the connection, is gone. */
   lost() {
-    const { replica } = this
-    if (replica.knownMs === null && this.id) {
-      replica.knownMs = replica.inTouch ? replica.clock.earliestMs() : 0
-    }
-    this.#open = this.#online = replica.inTouch = false
+    this.replica.loseTouch()
+    this.#open = this.#online = false
+    this.#doubtful.clear()
     this.#how = null
     this.time.lost()
     this.reading.lost()
@@ -181,7 +186,6 @@ export class Peer {
 
   /** @param {string} donor */
   #receiveDonor(donor) {
-    if (!this.absence.wasInTouch) this.replica.knownMs = 0
     this.#port.beginSync(donor)
   }
 
@@ -203,7 +207,8 @@ export class Peer {
   /** @param {unknown[]} entries */
   #take(entries) {
     const held = this.replica.held.size
-    this.updated(mergeAll(this.replica, entries, { cautious: !this.replica.inTouch }))
+    const doubtful = this.replica.inTouch ? null : this.#doubtful
+    this.updated(mergeAll(this.replica, entries, { doubtful }))
     // Before it is believed that the others are ahead, and not this behind.
     if (this.replica.held.size > held) this.time.ask()
   }
@@ -284,11 +289,17 @@ export class Peer {
 
   /** @param {string} how */
   #becomeReady(how) {
-    this.replica.inTouch = true
-    if (!this.outbox.isOnline) this.outbox.goOnline()
-    this.absence.over(how, this.peers === 0)
+    this.replica.getInTouch()
+    // The donor may have learned of it after it had told of what is near it.
+    const doubtful = [...this.#doubtful]
+    this.#doubtful.clear()
+    const updates = doubtful.flatMap(([key, entry]) => this.replica.merge(key, entry) ?? [])
+    const asked = !this.outbox.isOnline
+    if (asked) this.outbox.goOnline()
+    this.absence.over(how, asked)
     this.#how = how
-    this.work()
+    this.updated(updates)
+    if (this.#open) this.work() // no handler has left the map meanwhile
   }
 
   /**
@@ -307,10 +318,10 @@ export class Peer {
     }
   }
 
-  /** Now and then, while ready: asks for the time, and settles what an absence left. */
+  /** Now and then, while ready: asks for the time, and forgets gaps. */
   lookUp() {
     this.time.ask()
-    this.absence.settle()
+    this.replica.expireGaps()
   }
 
   /**

@@ -7,9 +7,11 @@
 
 /** @import { Stamp } from "./clock.js" */
 /** @import { Entry } from "./entries.js" */
+/** @import { Gap } from "./knowledge.js" */
 import { compareStamps } from "./clock.js"
 import { decodeEntry, decodeStamp, encodeEntry, isCount, isObject, isSame, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
+import { isGaps } from "./knowledge.js"
 
 /**
  * What is known of a saved copy as a whole.
@@ -19,6 +21,7 @@ import { RemoteProtocolError } from "./errors.js"
  * @property {number} forgotMs as in a replica: until when they may have become known to the others
  * @property {number | null} syncedMs the copy has all that the network had at that time of the
  *   relay; null if it was never in touch
+ * @property {Gap[]} gaps as in a replica: of what was deleted then it may not have heard
  */
 
 /**
@@ -35,11 +38,12 @@ import { RemoteProtocolError } from "./errors.js"
 
 /** @param {unknown} record */
 export function decodeMeta(record) {
-  const { floorMs, forgotMs, syncedMs } = isObject(record) ? record : {}
+  const { floorMs, forgotMs, syncedMs, gaps } = isObject(record) ? record : {}
   return /** @type {Meta} */ ({
     floorMs: isCount(floorMs) ? floorMs : 0,
     forgotMs: isCount(forgotMs) ? forgotMs : 0,
     syncedMs: isCount(syncedMs) ? syncedMs : null,
+    gaps: isGaps(gaps) ? gaps : [],
   })
 }
 

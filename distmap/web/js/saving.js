@@ -8,10 +8,12 @@
 /** @import { Stamp } from "./clock.js" */
 /** @import { Entry } from "./entries.js" */
 /** @import { Journal, Notes } from "./journal.js" */
+/** @import { Knowledge } from "./knowledge.js" */
 /** @import { Peer } from "./peer.js" */
 /** @import { Changed, Copy, Found, Table } from "./store.js" */
 import { compareStamps } from "./clock.js"
 import { RETENTION_STEPS } from "./lww.js"
+import * as knowledge from "./knowledge.js"
 import * as records from "./records.js"
 
 /** So much is read, or written, in one step. */
@@ -53,10 +55,11 @@ export class Saving {
   async load() {
     const { replica } = this.#peer
     // First, since others may save meanwhile: the entries may be newer than that time.
-    const { floorMs, forgotMs, syncedMs } = records.decodeMeta(await this.#copy.readMeta())
+    const meta = records.decodeMeta(await this.#copy.readMeta())
+    const { floorMs, forgotMs, syncedMs } = meta
     replica.floorMs = Math.max(replica.floorMs, floorMs)
     replica.forgotMs = Math.max(replica.forgotMs, forgotMs)
-    if (syncedMs !== null) this.#peer.resume(syncedMs)
+    if (syncedMs !== null) this.#peer.resume(syncedMs, meta.gaps)
     this.#syncedMs = syncedMs ?? 0
     for await (const part of this.#parts("entries")) {
       for (const [key, record] of part) this.#restore(key, record, this.#syncedMs + this.#stepMs)
@@ -153,6 +156,7 @@ export class Saving {
       ...this.#journal.take(),
       floorMs: replica.floorMs,
       forgotMs: replica.forgotMs,
+      gaps: replica.gaps,
       syncedMs: syncedMs ?? 0,
     }
     const keys = [...new Set([...batch.writes.keys(), ...batch.changes.keys()])]
@@ -191,12 +195,15 @@ export class Saving {
       // The floor goes ahead of the tombstones that are gone, the time behind all that was seen.
       const floorMs = Math.max(meta.floorMs, batch.floorMs)
       const forgotMs = Math.max(meta.forgotMs, batch.forgotMs)
-      const isTrusted = replica.knownMs === null || replica.knownMs > forgotMs
+      const isTrusted = knowledge.isTrusted(forgotMs, replica.knownMs, replica.gaps)
       const syncedMs = isLast ? Math.max(meta.syncedMs ?? 0, batch.syncedMs) : meta.syncedMs
       const isLater = syncedMs !== null && syncedMs - (meta.syncedMs ?? 0) >= this.#stepMs
-      if (floorMs > meta.floorMs || forgotMs > meta.forgotMs || isLater) {
+      const left = knowledge.common(meta.gaps, meta.syncedMs ?? 0, batch.gaps, null)
+      const gaps = isLast ? left.gaps : meta.gaps
+      const isFilled = String(gaps) !== String(meta.gaps)
+      if (floorMs > meta.floorMs || forgotMs > meta.forgotMs || isLater || isFilled) {
         // A newer version may have put more there.
-        changed.meta = { ...Object(found.meta), floorMs, forgotMs, syncedMs }
+        changed.meta = { ...Object(found.meta), floorMs, forgotMs, syncedMs, gaps }
       }
       this.#syncedMs = syncedMs ?? 0
       for (const key of entries) {
@@ -309,5 +316,5 @@ export class Saving {
 /**
  * What is saved together: notes of a journal, and how things were when they were taken.
  *
- * @typedef {Notes & { floorMs: number, forgotMs: number, syncedMs: number }} Batch
+ * @typedef {Notes & Pick<Knowledge, "floorMs" | "forgotMs" | "gaps"> & { syncedMs: number }} Batch
  */

@@ -14,21 +14,13 @@
 /** @import { Answer, Done, Hello } from "./sync_wire.js" */
 import { HASH_DIGITS, entryHash } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
+import { Burials, mergeAll, mergeAnswer } from "./merging.js"
 import { Queue } from "./queue.js"
 import { DIGITS, isEqual } from "./ranges.js"
-import {
-  Burials,
-  cut,
-  encodeHello,
-  heldTexts,
-  holdAll,
-  latestKnownMs,
-  mergeAll,
-  mergeAnswer,
-} from "./sync_donor.js"
+import { cut, encodeHello, heldTexts, holdAll, learnFrom, trusts } from "./sync_donor.js"
 import * as wire from "./sync_wire.js"
 
-export { Donor, mergeAll } from "./sync_donor.js"
+export { Donor } from "./sync_donor.js"
 
 export const WINDOW = 4
 /**
@@ -59,7 +51,7 @@ export class Newcomer {
   done = false
   /** It has met the donor, and compares once goOn() is called. */
   waits = false
-  /** How many entries one side lacked, but for those that may have been on their way. */
+  /** How many entries one side lacked that it ought to have had. */
   repaired = 0
   #replica
   #reader
@@ -67,6 +59,7 @@ export class Newcomer {
   #met
   /** @type {Hello | null} the donor's */
   #hello = null
+  #trustsDonor = false
   #budget = 0
   /** @type {Map<number, AnswerHandler>} */
   #handlers = new Map()
@@ -133,11 +126,16 @@ export class Newcomer {
     if (this.#hello !== null) throw new RemoteProtocolError("a second hello")
     this.#hello = hello
     const { count, floor_ms: floorMs } = hello
+    this.#trustsDonor = trusts(this.#replica, hello)
     const { knownMs } = this.#replica
     const outdated = knownMs !== null && floorMs > knownMs
     this.waits = !this.#met(floorMs, outdated)
     if (!outdated) this.#replica.adoptFloor(floorMs)
-    if (this.#reader) this.#replica.forgetFloor()
+    if (this.#reader) {
+      // The donor knows better what was deleted.
+      this.#replica.floorMs = this.#replica.forgotMs = 0
+      this.#trustsDonor = true
+    }
     this.#budget = 2 * count + SLACK
     return this.waits ? [] : this.goOn()
   }
@@ -162,8 +160,7 @@ export class Newcomer {
     }
     this.done = true
     const replica = this.#replica
-    replica.adoptFloor(hello.floor_ms)
-    replica.knownMs = latestKnownMs(replica.knownMs, hello.known_ms)
+    learnFrom(replica, hello)
     return holdAll(replica, held)[0]
   }
 
@@ -309,8 +306,9 @@ export class Newcomer {
     if (this.#budget < 0) {
       throw new RemoteProtocolError("many more entries than the donor said it has")
     }
-    const trusted = this.#hello !== null && this.#replica.trusts(this.#hello.known_ms)
+    const hello = this.#hello
     const gone = this.#reader ? this.#drop(own, answer.missing, after) : []
+    const trusted = hello !== null && this.#trustsDonor && trusts(this.#replica, hello)
     const updates = mergeAnswer(this.#replica, answer, { trusted, burials: this.#burials })
     for (const { entry } of updates) this.#countRepaired(entry)
     if (this.#reader) return join(gone, updates)
@@ -397,9 +395,15 @@ export class Newcomer {
     }
   }
 
-  /** @param {Entry} entry */
-  #countRepaired({ stamp }) {
-    if (stamp.ms < this.#freshMs) this.repaired++
+  /**
+   * Copies have diverged if one side lacks an entry, unless it is on its way, or a tombstone that one
+   * may have forgotten before the other.
+   *
+   * @param {Entry} entry
+   */
+  #countRepaired({ stamp, value }) {
+    const oldMs = value === null ? this.#freshMs - this.#replica.retentionMs : 0
+    if (stamp.ms >= oldMs && stamp.ms < this.#freshMs) this.repaired++
   }
 }
 

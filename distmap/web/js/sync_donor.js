@@ -5,12 +5,12 @@
 
 /** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
-/** @import { AskEntries, Done, Entries } from "./sync_wire.js" */
-import { ENTRY_BYTES, encodeColumns, readColumns } from "./columns.js"
-import { decodeEntry, encodeEntry } from "./entries.js"
+/** @import { AskEntries, Done, Hello } from "./sync_wire.js" */
+import { ENTRY_BYTES, encodeColumns } from "./columns.js"
+import { encodeEntry } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { byStamp } from "./holding.js"
-import { Queue } from "./queue.js"
+import { Burials, mergeAll } from "./merging.js"
 import * as wire from "./sync_wire.js"
 import { CHUNK_BYTES } from "./sync_wire.js"
 import { utf8Length } from "./text.js"
@@ -21,98 +21,8 @@ import { utf8Length } from "./text.js"
  * @typedef {[messages: string[], updates: Update[]]} Reply
  */
 
-/** Tombstones for entries that another peer has and that were deleted long ago. */
-export class Burials {
-  /** @type {Queue<KeyedEntry>} */
-  #entries = new Queue()
-
-  get size() {
-    return this.#entries.length
-  }
-
-  /**
-   * Of the same stamp: it is forgotten wherever the delete is.
-   *
-   * @param {string} key
-   * @param {Entry} entry
-   */
-  add(key, { stamp }) {
-    this.#entries.push([key, { stamp, value: null, extras: null }])
-  }
-
-  /**
-   * Hands them out.
-   *
-   * @returns {Generator<KeyedEntry, void>}
-   */
-  *take() {
-    for (let item = this.#entries.shift(); item; item = this.#entries.shift()) yield item
-  }
-}
-
-/**
- * Merges entries from another peer; one that no map can hold is left out, the rest is taken.
- *
- * @param {Replica} replica takes them
- * @param {Iterable<unknown>} entries
- * @param {object} [how]
- * @param {boolean} [how.trusted] that of Replica.merge()
- * @param {boolean} [how.cautious] that of Replica.merge()
- * @param {Burials} [how.burials] takes what the floor forbids
- * @returns {Update[]}
- */
-export function mergeAll(replica, entries, how) {
-  const items = []
-  for (const each of entries) {
-    try {
-      items.push(decodeEntry(each, replica.maxValueBytes))
-    } catch (error) {
-      if (!(error instanceof RemoteProtocolError)) throw error
-      replica.refused++
-    }
-  }
-  return merge(replica, items, how)
-}
-
-/**
- * Merges what a donor answered.
- *
- * @param {Replica} replica
- * @param {Entries} answer
- * @param {{ trusted: boolean, burials: Burials }} how that of mergeAll()
- * @returns {Update[]}
- * @throws {RemoteProtocolError} its columns do not belong together; nothing is merged then
- */
-export function mergeAnswer(replica, { columns, entries }, how) {
-  /** @type {Update[]} */
-  let updates = []
-  if (columns !== null) {
-    const [items, refused] = readColumns(columns, replica.maxValueBytes)
-    replica.refused += refused
-    updates = merge(replica, items, how)
-  }
-  return updates.concat(mergeAll(replica, entries, how))
-}
-
-/**
- * @param {Replica} replica
- * @param {KeyedEntry[]} items
- * @param {{ trusted?: boolean, cautious?: boolean, burials?: Burials }} [how]
- */
-function merge(replica, items, { trusted = false, cautious = false, burials } = {}) {
-  const how = { trusted, cautious }
-  const updates = []
-  for (const [key, entry] of items) {
-    const update = replica.merge(key, entry, how)
-    if (update !== null) updates.push(update)
-    else if (!trusted && replica.forbids(key, entry)) burials?.add(key, entry)
-  }
-  return updates
-}
-
 /** The side that has the state. */
 export class Donor {
-  greeted = false
   /** The conversation is at its end. */
   done = false
   /**
@@ -123,9 +33,9 @@ export class Donor {
   news = []
   #replica
   #reader
-  #floorMs = 0
-  /** @type {number | null} */
-  #knownMs = null
+  /** @type {Hello | null} the newcomer's */
+  #hello = null
+  #trustsNewcomer = false
 
   /**
    * @param {Replica} replica what it gives from and takes into
@@ -149,17 +59,17 @@ export class Donor {
     const replica = this.#replica
     this.news = []
     if (request.event === "hello") {
-      this.greeted = true
-      this.#floorMs = request.floor_ms
-      this.#knownMs = request.known_ms
+      this.#hello = request
+      this.#trustsNewcomer = trusts(replica, request)
       return [[encodeHello(replica)], []]
     }
-    if (!this.greeted) throw new RemoteProtocolError("a sync begins with hello")
+    if (this.#hello === null) throw new RemoteProtocolError("a sync begins with hello")
     switch (request.event) {
       case "push": {
         if (this.#reader) return [[wire.taken(request.id, [])], []]
         const burials = new Burials()
-        const trusted = replica.trusts(this.#knownMs) // the floor may have risen meanwhile
+        // More may be forgotten meanwhile; and a floor that was taken over hides when that was.
+        const trusted = this.#trustsNewcomer && trusts(replica, this.#hello)
         const updates = mergeAll(replica, request.entries, { trusted, burials })
         const buried = Array.from(burials.take(), (item) => encodeEntry(...item))
         return [[wire.taken(request.id, buried)], updates]
@@ -171,20 +81,20 @@ export class Donor {
       case "ask-entries":
         return [[this.#entries(request)], []]
       default:
-        return this.#finish(request)
+        return this.#finish(request, this.#hello)
     }
   }
 
   /**
    * @param {Done} request
+   * @param {Hello} hello
    * @returns {Reply}
    */
-  #finish(request) {
+  #finish(request, hello) {
     this.done = true
     const replica = this.#replica
     if (this.#reader) return [[wire.done(heldTexts(replica))], []]
-    replica.adoptFloor(this.#floorMs)
-    replica.knownMs = latestKnownMs(replica.knownMs, this.#knownMs)
+    learnFrom(replica, hello)
     const held = heldTexts(replica)
     const [updates, news] = holdAll(replica, request.held)
     this.news = news
@@ -239,17 +149,29 @@ export class Donor {
  * @param {boolean} [blank] says that there is nothing
  */
 export function encodeHello(replica, blank = false) {
-  return wire.hello(blank ? [0, 0] : replica.digest(), replica.floorMs, replica.knownMs)
+  const { floorMs, knownMs, gaps } = replica
+  return wire.hello(blank ? [0, 0] : replica.digest(), floorMs, knownMs, gaps)
 }
 
 /**
- * Until when a union of two replicas knows of all deletes; null: of all so far.
+ * Whether a replica trusts the side that greeted: see Knowledge.trusts().
  *
- * @param {number | null} one
- * @param {number | null} other
+ * @param {Replica} replica
+ * @param {Hello} hello
  */
-export function latestKnownMs(one, other) {
-  return one === null || other === null ? null : Math.max(one, other)
+export function trusts(replica, { known_ms: knownMs, gaps }) {
+  return replica.trusts(knownMs, gaps)
+}
+
+/**
+ * At the end of a sync: takes over the floor, and what the other side knows.
+ *
+ * @param {Replica} replica
+ * @param {Hello} hello
+ */
+export function learnFrom(replica, { floor_ms: floorMs, known_ms: knownMs, gaps }) {
+  replica.adoptFloor(floorMs)
+  replica.learn(knownMs, gaps)
 }
 
 /**

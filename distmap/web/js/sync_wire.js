@@ -4,10 +4,12 @@
 // request.
 
 /** @import { Columns } from "./columns.js" */
+/** @import { Gap } from "./knowledge.js" */
 /** @import { Summary } from "./ranges.js" */
 import { isColumns } from "./columns.js"
 import { HASH_DIGITS, isCount, isObject } from "./entries.js"
 import { RemoteProtocolError, VersionMismatch } from "./errors.js"
+import { isGaps } from "./knowledge.js"
 import { FAN_OUT } from "./ranges.js"
 
 /** Major and minor: another major is refused, another minor is taken. */
@@ -21,10 +23,11 @@ export const CHUNK_BYTES = 64 * 1024
 /**
  * Opens the conversation, from both sides: the version and the digest of the whole replica. Below
  * `floor_ms` this side may have collected tombstones. `known_ms` is told by a side that does not
- * know of all deletes so far: it knows of all until then.
+ * know of all deletes so far: it knows of all until then. `gaps` are the times before that, from and
+ * until, in which deletes may have become known that it does not know of.
  *
  * @typedef {{ event: "hello", version: number[], count: number, sum: number, floor_ms: number,
- *   known_ms: number | null }} Hello
+ *   known_ms: number | null, gaps: Gap[] }} Hello
  */
 /** @typedef {{ event: "ask-sums", id: number, prefixes: string[] }} AskSums */
 /** @typedef {{ event: "sums", id: number, sums: number[][] }} Sums */
@@ -60,10 +63,15 @@ export const CHUNK_BYTES = 64 * 1024
  * @param {Summary} digest
  * @param {number} floorMs below it tombstones may have been collected
  * @param {number | null} knownMs until when all deletes are known; null if all are
+ * @param {Gap[]} gaps when, before that, they are not
  */
-export const hello = ([count, sum], floorMs, knownMs) => {
-  const message = { event: "hello", version: VERSION, count, sum, floor_ms: floorMs }
-  return JSON.stringify({ ...message, known_ms: knownMs })
+export const hello = ([count, sum], floorMs, knownMs, gaps) => {
+  return JSON.stringify({
+    ...{ event: "hello", version: VERSION, count, sum },
+    ...(floorMs === 0 ? {} : { floor_ms: floorMs }),
+    ...(knownMs === null ? {} : { known_ms: knownMs }),
+    ...(gaps.length === 0 ? {} : { gaps }),
+  })
 }
 
 /**
@@ -159,6 +167,7 @@ const HELLO = {
   sum: [isCount],
   floor_ms: [isCount, 0],
   known_ms: [(value) => value === null || isCount(value), null],
+  gaps: [isGaps, []],
 }
 /** @type {Fields} */
 const DONE = { held: [listOf(anything), []] }

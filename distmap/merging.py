@@ -1,0 +1,94 @@
+"""What another peer says is in a map, brought into a replica. Without I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Raw
+
+from distmap import sync_wire as wire
+from distmap.columns import read_columns
+from distmap.entries import Entry, decode_entries
+from distmap.lww import Replica, Update
+
+
+class Burials:
+    """Tombstones for entries that another peer has and that were deleted long ago."""
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[str, Entry]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, key: str, entry: Entry) -> None:
+        """Of the same stamp: it is forgotten wherever the delete is."""
+        self._entries.append((key, Entry(entry.stamp, None)))
+
+    def take(self) -> Iterator[tuple[str, Entry]]:
+        """Hands them out."""
+        while self._entries:
+            yield self._entries.popleft()
+
+
+def merge_all(
+    replica: Replica,
+    texts: Sequence[Raw],
+    *,
+    trusted: bool = False,
+    doubtful: dict[str, Entry] | None = None,
+    burials: Burials | None = None,
+) -> list[Update]:
+    """Merges entries from another peer; one that no map can hold is left out, the rest is taken.
+
+    Args:
+        replica: takes them.
+        texts: the entries.
+        trusted: that of :meth:`Replica.merge`.
+        doubtful: that of :meth:`Replica.merge`.
+        burials: takes what the floor forbids.
+    """
+    found = list(decode_entries(texts, replica.max_value_bytes))
+    items = [item for item in found if item is not None]
+    replica.refused += len(found) - len(items)
+    if trusted and len(together := dict(items)) == len(items):
+        return replica.merge_many(together)
+    return _merge(replica, items, trusted=trusted, doubtful=doubtful, burials=burials)
+
+
+def merge_answer(
+    replica: Replica, answer: wire.Entries, *, trusted: bool, burials: Burials
+) -> list[Update]:
+    """Merges what a donor answered; the arguments are those of :func:`merge_all`.
+
+    Raises:
+        RemoteProtocolError: its columns do not belong together. Nothing is merged then.
+    """
+    updates = []
+    if answer.columns:
+        entries, refused = read_columns(answer.columns, replica.max_value_bytes)
+        replica.refused += refused
+        if trusted:
+            updates = replica.merge_many(entries)
+        else:
+            updates = _merge(replica, entries.items(), trusted=False, burials=burials)
+    return updates + merge_all(replica, answer.entries, trusted=trusted, burials=burials)
+
+
+def _merge(
+    replica: Replica,
+    items: Iterable[tuple[str, Entry]],
+    *,
+    trusted: bool,
+    doubtful: dict[str, Entry] | None = None,
+    burials: Burials | None,
+) -> list[Update]:
+    updates = []
+    for key, entry in items:
+        update = replica.merge(key, entry, trusted=trusted, doubtful=doubtful)
+        if update is not None:
+            updates.append(update)
+        elif burials is not None and not trusted and replica.forbids(key, entry):
+            burials.add(key, entry)
+    return updates
