@@ -89,6 +89,7 @@ class Reader(Newcomer):
     def _receive_hello(self, hello: wire.Hello) -> list[bytes]:
         messages = super()._receive_hello(hello)
         self._replica.forget_floor()
+        self._trusts_donor = True
         return messages
 
     def _judge(

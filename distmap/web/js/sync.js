@@ -131,7 +131,11 @@ export class Newcomer {
     const outdated = knownMs !== null && floorMs > knownMs
     this.waits = !this.#met(floorMs, outdated)
     if (!outdated) this.#replica.adoptFloor(floorMs)
-    if (this.#reader) this.#replica.forgetFloor()
+    if (this.#reader) {
+      // The donor knows better what was deleted.
+      this.#replica.floorMs = this.#replica.forgotMs = 0
+      this.#trustsDonor = true
+    }
     this.#budget = 2 * count + SLACK
     return this.waits ? [] : this.goOn()
   }
@@ -303,8 +307,8 @@ export class Newcomer {
       throw new RemoteProtocolError("many more entries than the donor said it has")
     }
     const hello = this.#hello
-    const trusted = hello !== null && this.#trustsDonor && trusts(this.#replica, hello)
     const gone = this.#reader ? this.#drop(own, answer.missing, after) : []
+    const trusted = hello !== null && this.#trustsDonor && trusts(this.#replica, hello)
     const updates = mergeAnswer(this.#replica, answer, { trusted, burials: this.#burials })
     for (const { entry } of updates) this.#countRepaired(entry)
     if (this.#reader) return join(gone, updates)
