@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from distmap import DistributedMap
+from distmap.relay import RelayOptions
 from tests.support.chromium import BrowserScript, BrowserTestCase
 from tests.support.processes import fires, until
 
@@ -62,7 +63,10 @@ class InChromium(BrowserTestCase):
         await self.serve(BrowserScript(self, "browser_share.mjs", self.url), shared)
 
     async def test_readme(self) -> None:
-        """The page that README.md shows."""
+        """The page that README.md shows, on another host than the relay's."""
+        await self.service.stopService()
+        self.options = RelayOptions(origins=[OTHER_SITE])
+        self.start_relay()
         fruits = self.open("/fruits")
         fruits["apple"] = 3
         await fires(fruits.ready())

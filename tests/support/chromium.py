@@ -16,7 +16,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.trial.unittest import TestCase
 
 from distmap import DistributedMap, connect
-from distmap.relay import RelayService
+from distmap.relay import RelayOptions, RelayService
 from tests.support.peers import ROOT, Program
 from tests.support.processes import fires, until
 
@@ -49,6 +49,7 @@ class BrowserTestCase(TestCase):
     """A relay in this process, so that a test can stop it, for peers of Python and a browser."""
 
     timeout = 300
+    options = RelayOptions()
 
     def setUp(self) -> None:
         chromium()
@@ -59,7 +60,7 @@ class BrowserTestCase(TestCase):
     def start_relay(self) -> None:
         """Starts it, on the same port as before."""
         endpoint = TCP4ServerEndpoint(reactor, self.port, interface="127.0.0.1")
-        self.service = service = RelayService(reactor, endpoint)
+        self.service = service = RelayService(reactor, endpoint, self.options)
         service.startService()
         self.addCleanup(lambda: service.running and service.stopService())
         port: Any = service.port

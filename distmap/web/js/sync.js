@@ -126,14 +126,13 @@ export class Newcomer {
     if (this.#hello !== null) throw new RemoteProtocolError("a second hello")
     this.#hello = hello
     const { count, floor_ms: floorMs } = hello
-    this.#trustsDonor = this.#reader || trusts(this.#replica, hello)
+    this.#trustsDonor = trusts(this.#replica, hello)
     const { knownMs } = this.#replica
     const outdated = knownMs !== null && floorMs > knownMs
     this.waits = !this.#met(floorMs, outdated)
     if (!outdated) this.#replica.adoptFloor(floorMs)
     if (this.#reader) {
-      // The donor knows better what was deleted.
-      this.#replica.floorMs = this.#replica.forgotMs = 0
+      this.#replica.forgetFloor()
       this.#trustsDonor = true
     }
     this.#budget = 2 * count + SLACK
