@@ -29,6 +29,19 @@ await inChromium(async (context) => {
     return { local: local + page.url() + JSON.stringify(await context.cookies()), session }
   }
 
+  /** On a phone all of it is on the screen, and large enough to be touched. */
+  async function fitsPhone() {
+    const size = page.viewportSize()
+    await page.setViewportSize({ width: 360, height: 640 })
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360)
+    for (const each of await page.locator("#trouble, .top").locator("button:visible, input:visible").all()) {
+      const box = await each.boundingBox()
+      assert.ok(box !== null && box.height >= 30 && box.x >= 0 && box.x + box.width <= 360)
+    }
+    assert.equal((await page.locator(".top").boundingBox())?.height, 105)
+    if (size !== null) await page.setViewportSize(size)
+  }
+
   await page.goto(`${SITE}#/fruits`)
   await live.is("Refused")
   await live.says("The relay opens this map only to who shows credentials")
@@ -41,6 +54,7 @@ await inChromium(async (context) => {
     assert.equal(await field.getAttribute(name), value)
   }
   assert.equal(await page.getByRole("button", { name: "Forget" }).isVisible(), false)
+  await fitsPhone()
 
   // What cannot be shown is told beside the field, and nothing is sent.
   for (const [text, told] of [
@@ -126,6 +140,7 @@ await inChromium(async (context) => {
   await button.focus()
   await keyboard.press("Enter")
   await live.says(`${READ_ONLY} Other credentials may let you.`)
+  await fitsPhone()
   assert.ok(await field.evaluate((element) => element === document.activeElement))
   await keyboard.press("Escape")
   await trouble.waitFor({ state: "hidden" })
