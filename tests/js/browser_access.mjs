@@ -22,6 +22,12 @@ await inChromium(async (context) => {
     await keyboard.press("Enter")
   }
 
+  /** @param {import("playwright-core").Locator} button */
+  async function assertDisabled(button) {
+    assert.equal(await button.isDisabled(), true)
+    assert.equal(await button.getAttribute("title"), READ_ONLY)
+  }
+
   /** What the browser keeps that a ticket could be in. */
   async function kept() {
     const stored = await page.evaluate(() => [{ ...localStorage }, { ...sessionStorage }])
@@ -34,11 +40,13 @@ await inChromium(async (context) => {
     const size = page.viewportSize()
     await page.setViewportSize({ width: 360, height: 640 })
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360)
-    for (const each of await page.locator("#trouble, .top").locator("button:visible, input:visible").all()) {
+    const controls = page.locator("#trouble, .top").locator("button:visible, input:visible")
+    for (const each of await controls.all()) {
       const box = await each.boundingBox()
       assert.ok(box !== null && box.height >= 30 && box.x >= 0 && box.x + box.width <= 360)
     }
-    assert.equal((await page.locator(".top").boundingBox())?.height, 105)
+    const top = await page.locator(".top").boundingBox()
+    assert.ok(top !== null && top.height < 130) // two lines
     if (size !== null) await page.setViewportSize(size)
   }
 
@@ -98,12 +106,10 @@ await inChromium(async (context) => {
   assert.ok(await live.list.evaluate((element) => element === document.activeElement))
 
   // What writes is disabled, and says why; by the keyboard too.
-  const create = page.locator("#new")
-  assert.deepEqual([await create.isDisabled(), await create.getAttribute("title")], [true, READ_ONLY])
   await live.row("apple").hover()
-  for (const act of await live.row("apple").locator("button").all()) {
-    assert.deepEqual([await act.isDisabled(), await act.getAttribute("title")], [true, READ_ONLY])
-  }
+  const acts = await live.row("apple").locator("button").all()
+  assert.equal(acts.length, 2)
+  for (const each of [page.locator("#new"), ...acts]) await assertDisabled(each)
   await keyboard.press("Home")
   for (const key of ["n", "Delete", "Backspace", "u"]) {
     await keyboard.press(key)
@@ -114,10 +120,7 @@ await inChromium(async (context) => {
   await page.locator("#panel").waitFor()
   assert.equal(await live.value.inputValue(), "3")
   assert.equal(await live.value.isEditable(), false)
-  for (const id of ["#save", "#delete"]) {
-    const each = page.locator(id)
-    assert.deepEqual([await each.isDisabled(), await each.getAttribute("title")], [true, READ_ONLY])
-  }
+  for (const id of ["#save", "#delete"]) await assertDisabled(page.locator(id))
   await keyboard.press("Control+Enter")
   await live.says("You may read /fruits, and not write to it.")
   await ask("set", "apple", 4)
@@ -162,7 +165,7 @@ await inChromium(async (context) => {
 
   // They end: the page says so, and what is set until there are others is sent then.
   await page.getByRole("button", { name: "Credentials" }).click()
-  await use(await ask("ticket", { "/fruits": "write" }, 2))
+  await use(await ask("ticket", { "/fruits": "write" }, 4))
   await live.says("Your credentials have expired")
   await live.setNew("plum", "1")
   await ask("tried again")
