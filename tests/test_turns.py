@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from distmap import DistributedMap, aside, correction, lww, outbox, peer, sync_donor
+from distmap import DistributedMap, aside, correction, lww, merging, outbox, peer, sync_donor
 from distmap.testing import START_SECONDS, Network
 from tests.support.memory import NetworkTestCase
 from tests.support.quick_clock import QuickClock
@@ -30,9 +30,9 @@ class TurnsTest(NetworkTestCase):
         self.work: Counter[str] = Counter()
         for module in (sync_donor, outbox, peer):
             self.count(module, "encode_entry")
-        self.count(sync_donor, "decode_entries", size=lambda texts, _: len(texts))
+        self.count(merging, "decode_entries", size=lambda texts, _: len(texts))
         self.count(sync_donor, "make_columns", size=lambda keys, _: len(keys))
-        self.count(sync_donor, "read_columns", size=lambda columns, _: len(columns.keys))
+        self.count(merging, "read_columns", size=lambda columns, _: len(columns.keys))
         self.count(lww, "entry_hash")
         self.count(lww.Replica, "_place")
         self.count(lww.Replica, "merge_many", size=lambda _, items: len(items))
