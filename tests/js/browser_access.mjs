@@ -1,5 +1,5 @@
-// The live page beside a relay that takes tickets: nothing shown, something wrong, a ticket to read,
-// one to write, one that expires; and that nothing of it stays.
+// The live page beside a relay that takes tickets: nothing shown, something wrong, a ticket to
+// read, one to write, one that expires; and that nothing of it stays.
 
 import assert from "node:assert/strict"
 
@@ -92,6 +92,7 @@ await inChromium(async (context) => {
   })
   await ask("turned away")
   await ask("tried again")
+  assert.equal(await field.getAttribute("aria-invalid"), null)
   assert.deepEqual(await page.evaluate("[...others].filter((word) => word !== 'Refused')"), [])
   assert.equal(await field.inputValue(), "half a tick")
 

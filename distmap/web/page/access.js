@@ -130,10 +130,13 @@ export class Access {
     const isExpired = problem?.code === "expired"
     this.#isLost = !isExpired && problem?.code !== "refused" && !this.#showing.isTurnedAway
     if (this.#isLost) return
+    const before = this.#why
     if (!this.#showing.any) this.#why = "none"
     else if (isExpired) this.#why = "expired"
     else if (this.#why !== "expired") this.#why = "wrong" // it is refused when it is tried again
-    if (this.#why === "wrong") this.#input.setAttribute("aria-invalid", "true")
+    if (this.#why === "wrong" && before !== "wrong") {
+      this.#input.setAttribute("aria-invalid", "true")
+    }
   }
 
   #use() {
