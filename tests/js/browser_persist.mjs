@@ -47,7 +47,7 @@ await page.evaluate("map.set('__proto__', '<b>')")
 await page.evaluate("map.saved()")
 await ask("stop relay")
 await until(page, "map.status === 'offline'")
-await page.evaluate("void map.set('reloaded', 1)") // and no time to save it
+await page.evaluate("void map.set('reloaded', 1); map.saved()")
 await reload(page)
 const REST = [["apple", 3], ["reloaded", 1]]
 assert.deepEqual(await contentOf(page), [["__proto__", "<b>"], ...REST])
