@@ -466,10 +466,7 @@ class TakingBackMaps(MemoryTestCase):
         self.assertEqual(dict(self.shared), dict.fromkeys(self.keys, "old"))
 
     def test_what_another_wrote_before(self) -> None:
-        """It is older than what is taken back, and later than what comes back: the two are compared
-        only when all is taken back.
-        """
-        self.patch(reading, "STEP_WRITES", 1)
+        """It is older than what is taken back, and later than what that had replaced."""
         mine, old = self.shared.stamp("k20"), self.writer.stamp("k20")
         assert mine is not None and old is not None
         between = Entry(Stamp(mine.ms, 0, "-"), b'"theirs"')
