@@ -183,7 +183,7 @@ class Hub(Generic[LinkT]):
         for member in self._refused:
             self._tell(member, "refused", member.received)
         self._refused.clear()
-        return out + self._flush_controls() + self.flush_membership(PROMPT_MEMBERS)
+        return out + self.flush_membership(PROMPT_MEMBERS)
 
     def _flush_controls(self) -> list[Outgoing[LinkT]]:
         controls, self._controls = self._controls, []
@@ -199,7 +199,7 @@ class Hub(Generic[LinkT]):
         Args:
             most: leave out channels of more members; None for all channels.
         """
-        out: list[Outgoing[LinkT]] = []
+        out = self._flush_controls()  # a welcome may wait for the end of this turn
         for channel in list(self._changed):
             if most is None or len(channel.members) <= most:
                 del self._changed[channel]

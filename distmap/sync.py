@@ -22,6 +22,7 @@ from distmap.lww import Replica, Update
 from distmap.merging import Burials, merge_all, merge_answer
 from distmap.ranges import DIGITS, position_of
 from distmap.sync_donor import (
+    FRESH_MS,
     Donor,
     Reply,
     count_repaired,
@@ -46,8 +47,6 @@ SPLIT_DENSE_ABOVE: Final = 64
 """The same where over three quarters of the ranges differ: smaller ones would only cost time."""
 GATHER: Final = 2048
 """Ranges are compared together up to about so many entries (both sides together)."""
-FRESH_MS: Final = 5000
-"""An entry younger than this may be on its way: that a side lacks it tells of no divergence."""
 SLACK: Final = 10_000
 """Entries that a donor may send over twice what it said it has: nobody is kept busy for ever."""
 

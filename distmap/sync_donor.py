@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Raw
 
@@ -20,6 +20,11 @@ from distmap.lww import Replica, Update
 from distmap.merging import Burials, merge_all
 from distmap.ranges import Leaf, digits_of, in_order
 from distmap.sync_wire import CHUNK_BYTES
+
+FRESH_MS: Final = 5000
+"""An entry younger than this may be on its way: that a side lacks it tells of no divergence. Nor
+does a tombstone of which so little of the retention is left: one side may have forgotten it.
+"""
 
 Reply: TypeAlias = tuple[list[bytes], list[Update]]
 """Messages to send, and what changed in the replica."""
@@ -188,9 +193,10 @@ def trusts(replica: Replica, hello: wire.Hello | None) -> bool:
 
 def tells(entry: Entry, fresh_ms: int, retention_ms: int) -> bool:
     """Whether copies have diverged if one side lacks an entry: it is neither on its way, from
-    `fresh_ms` on, nor a tombstone that one may have forgotten before the other.
+    `fresh_ms` on, nor a tombstone that one may have forgotten before the other; see
+    :data:`FRESH_MS`.
     """
-    old_ms = fresh_ms - retention_ms if entry.value is None else 0
+    old_ms = fresh_ms + 2 * FRESH_MS - retention_ms if entry.value is None else 0
     return old_ms <= entry.stamp.ms < fresh_ms
 
 

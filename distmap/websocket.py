@@ -60,6 +60,7 @@ class BaseSocket:
     _drop: IDelayedCall | None = None
     _silent = False
     _refusal: str | None = None
+    _is_refused = False
     _was_open = False
     _lost: BaseException | None = None
     _messages = 0  # that came whole
@@ -89,9 +90,13 @@ class BaseSocket:
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         self._messages += 1
+        if self._is_refused:
+            return  # Autobahn goes on with what came together with it
         if isBinary:
+            self._is_refused = True
             self.close(UNSUPPORTED_DATA, "frames are text")
         elif not is_utf8(payload):
+            self._is_refused = True
             self.close(INVALID_TEXT, "a message is not UTF-8")
         else:
             self._tell(self.handler.socket_received, payload)

@@ -33,8 +33,8 @@ class CrowdTest(NetworkTestCase):
         self.said_bytes: Counter[Serving] = Counter()
         serve, heard, say = Syncs.serve, Serving.stream_data, Serving._send
 
-        def serving(syncs: Syncs, session: Any, client: str) -> None:
-            serve(syncs, session, client)
+        def serving(syncs: Syncs, session: Any, client: str, *, reader: bool = False) -> None:
+            serve(syncs, session, client, reader=reader)
             self.served[syncs.peer.id] += 1
             busy = len(syncs.serving)
             self.at_once[syncs.peer.id] = max(busy, self.at_once[syncs.peer.id])

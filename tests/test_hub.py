@@ -112,6 +112,14 @@ class WelcomeTests(HubTestCase):
         self.assertTrue(member.ready)
         self.all_leave()
 
+    def test_news_of_members_comes_after_the_welcome(self) -> None:
+        member = self.net.join()
+        self.net.flush(everything=True)  # before the end of the turn in which it joined
+        self.assertEqual(
+            [name for name, *_ in self.net.got(member)], ["welcome", "alone", "members"]
+        )
+        self.all_leave()
+
     def test_the_second_gets_the_first_as_its_donor(self) -> None:
         first, second = self.net.crowd(2)
         self.net.flush()

@@ -12,7 +12,17 @@ from typing import Any
 
 from twisted.python.failure import Failure
 
-from distmap import DistributedMap, absence, aside, correction, lww, outbox, peer, sync_donor
+from distmap import (
+    DistributedMap,
+    absence,
+    aside,
+    correction,
+    lww,
+    merging,
+    outbox,
+    peer,
+    sync_donor,
+)
 from distmap.relay_server import RelayOptions
 from distmap.testing import START_SECONDS, Network
 from tests.support.authorizers import Scripted
@@ -34,9 +44,9 @@ class TurnsTest(NetworkTestCase):
         self.work: Counter[str] = Counter()
         for module in (sync_donor, outbox, peer):
             self.count(module, "encode_entry")
-        self.count(sync_donor, "decode_entries", size=lambda texts, _: len(texts))
+        self.count(merging, "decode_entries", size=lambda texts, _: len(texts))
         self.count(sync_donor, "make_columns", size=lambda keys, _: len(keys))
-        self.count(sync_donor, "read_columns", size=lambda columns, _: len(columns.keys))
+        self.count(merging, "read_columns", size=lambda columns, _: len(columns.keys))
         self.count(lww, "entry_hash")
         self.count(lww.Replica, "_place")
         self.count(lww.Replica, "merge_many", size=lambda _, items: len(items))
@@ -171,6 +181,7 @@ class TurnsTest(NetworkTestCase):
         return turns
 
     def take_back(self, count: int) -> Counter[str]:
+        self.network.close()
         self.network = Network(self.clock, options=RelayOptions(authorizer=Scripted()))
         home = self.network.open(credentials="write")
         access = ["read", "write"]

@@ -32,6 +32,9 @@ class Echo:
     def __init__(self, socket: Any) -> None:
         self.socket = socket
 
+    def socket_asked(self, headers: dict[str, str]) -> None:
+        """Everybody may come in."""
+
     def socket_opened(self) -> None:
         """There is nothing to say."""
 

@@ -58,7 +58,6 @@ export class Watched {
     // Of the relay, or of others.
     peer.receive = (/** @type {unknown} */ payload) =>
       Array.isArray(payload) ? receive(payload) : receiveEntries(payload)
-    after(peer.time.correction, "begin", () => this.tell("corrected"))
     after(peer.outbox, "nextMessage", (message) => {
       if (message === null) return
       const { entries, ...entry } = JSON.parse(message)

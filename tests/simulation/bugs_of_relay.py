@@ -105,7 +105,7 @@ def partial_frame_lost() -> Replacements:
 def slow_reader_not_told() -> Replacements:
     """The queue of a slow reader is thrown away, and it does not learn of that."""
 
-    def replacement(self: RelayConnection) -> None:
+    def replacement(self: RelayConnection, cause: str) -> None:
         self._stop_stall()
         self._queue.clear()
         self._queued_bytes = 0

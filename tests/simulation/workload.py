@@ -46,6 +46,8 @@ class Workload:
             for number in range(self._world.plan.preload):
                 copy = copies[0] if number % 5 else self._random.choice(copies)
                 copy.set(f"w{number}", self._value(), plainly=True)
+            # Some are not connected yet, and will learn that their clocks are wrong.
+            self._write_batch(copies[-1])
 
     def _operate(self) -> None:
         uri = self._random.choice(self._world.uris)

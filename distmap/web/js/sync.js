@@ -35,7 +35,10 @@ export const SPLIT_DENSE_ABOVE = 64
 /** Ranges are compared together up to about so many entries (both sides together). */
 export const GATHER = 2048
 
-/** An entry younger than this may be on its way: that a side lacks it tells of no divergence. */
+/**
+ * An entry younger than this may be on its way: that a side lacks it tells of no divergence. Nor does a
+ * tombstone of which so little of the retention is left: one side may have forgotten it.
+ */
 export const FRESH_MS = 5000
 /** Entries that a donor may send over twice what it said it has: nobody is kept busy for ever. */
 export const SLACK = 10_000
@@ -401,7 +404,7 @@ export class Newcomer {
    * @param {Entry} entry
    */
   #countRepaired({ stamp, value }) {
-    const oldMs = value === null ? this.#freshMs - this.#replica.retentionMs : 0
+    const oldMs = value === null ? this.#freshMs + 2 * FRESH_MS - this.#replica.retentionMs : 0
     if (stamp.ms >= oldMs && stamp.ms < this.#freshMs) this.repaired++
   }
 }
