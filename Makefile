@@ -59,8 +59,8 @@ pytest: setup
 	$(VENV)/bin/python -m pytest -n $(JOBS)
 
 # These take long and tell nothing of the runner or of the lowest versions, so pytest alone runs them.
-ONCE := $(addprefix tests/test_, benchmarks.py chromium.py crowd.py docker.py docs.py npm_package.py \
-  page.py simulation.py soak.py turns.py)
+ONCE := $(addprefix tests/test_, benchmarks.py chromium.py crowd.py docker.py docs.py fuzz.py \
+  npm_package.py page.py page_access.py simulation.py soak.py systemd.py turns.py)
 
 # The same tests as Twisted's own runner takes them; skips are judged by pytest (tests/conftest.py).
 trial: setup

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from distmap import DistributedMap
 from distmap.page import TYPES, policy
 from distmap.relay import RelayOptions, RelayService
-from tests.support.chromium import BrowserScript, BrowserTestCase
+from tests.support.chromium import BrowserTestCase
 from tests.support.peers import ROOT
 from tests.support.processes import Process, until
 from tests.support.sockets import start_relay
@@ -175,22 +173,6 @@ class Live(BrowserTestCase):
 
     def stop_relay(self) -> None:
         self.service.stopService()
-
-    async def run_script(self, name: str, **deeds: Callable[..., Any]) -> None:
-        """Runs a script to its end, and does what it asks for."""
-        script = BrowserScript(self, name, self.url)
-        while (asked := await script.asked()) is not None:
-            what, *args = asked
-            script.answer(deeds[what.replace(" ", "_")](*args))
-        await script.finished()
-
-    def deeds(self, shared: DistributedMap) -> dict[str, Callable[..., Any]]:
-        """What most scripts ask for; an answer that is nothing comes at once."""
-        return {
-            "set": shared.__setitem__,
-            "get": shared.get,
-            "delete": shared.__delitem__,
-        }
 
     async def test_controls(self) -> None:
         fruits = await self.open_ready("/fruits")

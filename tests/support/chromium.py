@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any
 from unittest import SkipTest
 
@@ -78,6 +80,23 @@ class BrowserTestCase(TestCase):
         opened = self.open(uri)
         await fires(opened.ready())
         return opened
+
+    async def run_script(self, name: str, **deeds: Callable[..., Any]) -> None:
+        """Runs a script to its end, and does what it asks for."""
+        script = BrowserScript(self, name, self.url)
+        while (asked := await script.asked()) is not None:
+            what, *args = asked
+            answer = deeds[what.replace(" ", "_")](*args)
+            script.answer(await answer if isawaitable(answer) else answer)
+        await script.finished()
+
+    def deeds(self, shared: DistributedMap) -> dict[str, Callable[..., Any]]:
+        """What most scripts ask for; an answer that is nothing comes at once."""
+        return {
+            "set": shared.__setitem__,
+            "get": shared.get,
+            "delete": shared.__delitem__,
+        }
 
 
 class BrowserScript(Program):

@@ -1,8 +1,9 @@
 // The live page of the relay: opens the map that the address names, and joins the parts.
 
 /** @import { Change } from "../distmap.js" */
-import { DistributedMap, connect, errors } from "../distmap.js"
-import { eachFrame, find, say, setText } from "./dom.js"
+import { DistributedMap, errors } from "../distmap.js"
+import { Access, READ_ONLY } from "./access.js"
+import { eachFrame, find, forbid, say, setText } from "./dom.js"
 import { Editor } from "./editor.js"
 import { Entries } from "./entries.js"
 import { hashOf, named, uriOf } from "./format.js"
@@ -11,15 +12,18 @@ import { listen } from "./keys.js"
 import { List } from "./list.js"
 import { Presence } from "./presence.js"
 import { Row } from "./row.js"
+import { Showing } from "./showing.js"
 import { State } from "./state.js"
 import { Undo } from "./undo.js"
+import { Unsent } from "./unsent.js"
 
 const DEFAULT_URI = "/distributed-map"
 const TICK_MS = 1000
 
 const relay = new URL("../", import.meta.url) // the page may be anywhere in a site
 relay.protocol = relay.protocol.replace(/^http/, "ws")
-const connection = connect(relay)
+const showing = new Showing(relay)
+const { connection } = showing
 
 const elements = {
   uri: find("uri", HTMLInputElement),
@@ -28,9 +32,17 @@ const elements = {
   count: find("count", HTMLElement),
   list: find("list", HTMLElement),
   empty: find("empty", HTMLElement),
+  create: find("new", HTMLButtonElement),
 }
 const presence = new Presence()
-const state = new State(connection)
+const access = new Access(showing, {
+  changed: () => state.refresh(),
+  left() {
+    isLeft = true
+    render()
+  },
+})
+const state = new State(connection, access)
 const undo = new Undo()
 const editor = new Editor({
   set: (key, value) => set(key, value),
@@ -46,17 +58,21 @@ let map
 let entries
 /** @type {string | null} */
 let chosen = null
-/** @type {Map<string, Promise<unknown>>} by key, the last write that has not left yet */
-const waiting = new Map()
-/** @type {Set<Promise<unknown>>} the writes to this map that have not left yet */
-let unsent = new Set()
+/** The keyboard was in a form that is gone. */
+let isLeft = false
+const unsent = new Unsent((error) => {
+  // Otherwise the map is closed, or it told "superseded".
+  if (error?.code === "refused") undo.tell(`What you set was taken back. ${READ_ONLY}`)
+  render()
+})
 
 const rowState = () => ({
   map,
   entries,
   chosen,
   isDraft: (/** @type {string} */ key) => editor.isDraft(key),
-  isWaiting: (/** @type {string} */ key) => waiting.has(key),
+  isReadOnly: access.isReadOnly,
+  isWaiting: (/** @type {string} */ key) => unsent.has(key),
   isOwn: (/** @type {string} */ writer) => presence.isOwn(writer),
 })
 const list = new List(elements.list, () => new Row(rowState))
@@ -80,14 +96,15 @@ function openMap() {
 
 /** @param {DistributedMap} opened */
 function show(opened) {
-  if (map !== undefined) leave(map)
+  const before = map
+  if (before !== undefined) unsent.leave().then(() => before.close())
   map = opened
   entries = new Entries(opened)
   chosen = null
-  waiting.clear()
   presence.clear()
   undo.clear()
   editor.use(opened)
+  access.use(opened)
   state.use(opened)
   elements.filter.value = ""
   elements.list.scrollTop = 0
@@ -100,17 +117,6 @@ function show(opened) {
   })
   opened.observe((change) => opened === map && note(change))
   load()
-}
-
-/**
- * Closes a map once all that was written to it has left.
- *
- * @param {DistributedMap} left
- */
-function leave(left) {
-  const writes = unsent
-  unsent = new Set()
-  Promise.allSettled(writes).then(() => left.close())
 }
 
 function load() {
@@ -137,35 +143,26 @@ function note(change) {
  * @param {unknown} value
  */
 function set(key, value) {
-  wait(key, map.set(key, value))
+  unsent.add(key, map.set(key, value))
 }
 
 /**
- * Takes note of a write until it has left.
+ * Does what writes, or tells why not.
  *
- * @param {string} key
- * @param {Promise<unknown>} taken
+ * @param {() => void} write
  */
-function wait(key, taken) {
-  const within = map
-  unsent.add(taken)
-  waiting.set(key, taken)
-  const done = () => {
-    if (within !== map) return
-    unsent.delete(taken)
-    if (waiting.get(key) === taken) waiting.delete(key)
-    render()
-  }
-  taken.then(done, done) // if it failed, the map is closed, or it told "superseded"
+function ifAllowed(write) {
+  if (access.isReadOnly) undo.tell(READ_ONLY)
+  else write()
 }
 
 /** @param {string} key */
 function remove(key) {
-  if (!map.has(key)) return
+  if (!map.has(key) || access.isReadOnly) return
   const value = map.get(key)
   const at = entries.indexOf(key)
   const next = entries.shown[at + 1] ?? entries.shown[at - 1] ?? null
-  wait(key, map.delete(key))
+  unsent.add(key, map.delete(key))
   if (editor.key === key) editor.close()
   if (chosen === key) choose(next)
   undo.offer(`Deleted ${named(key)}.`, () => {
@@ -194,7 +191,12 @@ const render = eachFrame(() => {
   if (at === undefined) elements.list.removeAttribute("aria-activedescendant")
   else elements.list.setAttribute("aria-activedescendant", at.element.id)
   showCount()
+  forbid(elements.create, access.isReadOnly ? READ_ONLY : "")
+  undo.allow(!access.isReadOnly)
+  editor.allow(!access.isReadOnly)
   editor.refresh()
+  if (isLeft) (elements.list.hidden ? elements.filter : elements.list).focus()
+  isLeft = false
   presence.refresh(map.peers, map.status === "ready" || map.status === "syncing", map.nowMs())
   state.refresh()
 })
@@ -207,7 +209,10 @@ function showCount() {
   elements.empty.hidden = shown > 0
   elements.list.hidden = shown === 0
   if (shown === 0) {
-    showHints(elements.empty, { uri: map.uri, filter: entries.filter, status: map.status, relay })
+    const { isRefused, isReadOnly, isShowing } = access
+    const { uri, status } = map
+    const about = { uri, status, filter: entries.filter, relay, isRefused, isReadOnly, isShowing }
+    showHints(elements.empty, about)
   }
 }
 
@@ -235,7 +240,7 @@ find("open", HTMLFormElement).addEventListener("submit", (event) => {
 elements.uri.addEventListener("input", () => say(elements.uriError, ""))
 addEventListener("hashchange", openMap)
 // Nothing is stored in the browser: what has not left would be lost.
-addEventListener("beforeunload", (event) => unsent.size > 0 && event.preventDefault())
+addEventListener("beforeunload", (event) => unsent.count > 0 && event.preventDefault())
 
 elements.filter.addEventListener("input", () => {
   entries.filter = elements.filter.value
@@ -254,7 +259,7 @@ elements.list.addEventListener("click", (event) => {
   else editor.open(row.key, act === "edit")
 })
 
-find("new", HTMLButtonElement).addEventListener("click", () => editor.openNew())
+elements.create.addEventListener("click", () => editor.openNew())
 
 listen({
   elements: { ...elements, help: find("help", HTMLButtonElement) },
@@ -269,9 +274,9 @@ listen({
   },
   go: (index) => choose(entries.shown[index] ?? null),
   edit: () => chosen !== null && !entries.isGone(chosen) && editor.open(chosen, true),
-  remove: () => chosen !== null && remove(chosen),
-  openNew: () => editor.openNew(),
-  undo: () => undo.undo(),
+  remove: () => ifAllowed(() => chosen !== null && remove(chosen)),
+  openNew: () => ifAllowed(() => editor.openNew()),
+  undo: () => ifAllowed(() => undo.undo()),
   leave() {
     if (editor.isOpen) editor.close()
     else choose(null)

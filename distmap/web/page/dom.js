@@ -53,6 +53,18 @@ export function iconButton(icon, label) {
 }
 
 /**
+ * Disables a button and says why, or enables it.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {string} why "" if it can be used
+ */
+export function forbid(button, why) {
+  const title = why || (button.getAttribute("aria-label") ?? "")
+  if (button.title !== title) button.title = title
+  button.disabled = why !== ""
+}
+
+/**
  * Sets a text if it is another: to set the same would cost a layout.
  *
  * @param {Element} element

@@ -5,7 +5,8 @@
 
 /** @import { DistributedMap, Stamp } from "../distmap.js" */
 import { errors } from "../distmap.js"
-import { find, say, setText } from "./dom.js"
+import { READ_ONLY } from "./access.js"
+import { find, forbid, say, setText } from "./dom.js"
 import { showFacts } from "./facts.js"
 import { Field, readJson } from "./field.js"
 import { pretty } from "./format.js"
@@ -35,6 +36,7 @@ export class Editor {
   /** @type {Stamp | undefined} */
   #stamp
   #bytes = 0
+  #isAllowed = true
   /** @type {Map<string, { key: string, text: string, base: string }>} by what was shown */
   #drafts = new Map()
 
@@ -131,6 +133,15 @@ export class Editor {
     this.#keyInput.focus()
   }
 
+  /** @param {boolean} isAllowed whether what is shown can be edited */
+  allow(isAllowed) {
+    if (isAllowed === this.#isAllowed) return
+    this.#isAllowed = isAllowed
+    this.#keyInput.readOnly = this.#value.readOnly = !isAllowed
+    for (const button of [this.#save, this.#delete]) forbid(button, isAllowed ? "" : READ_ONLY)
+    this.#judge()
+  }
+
   close() {
     if (!this.isOpen) return
     this.#show(null)
@@ -214,7 +225,7 @@ export class Editor {
     const isNew = this.#key === NEW
     const isGone = !isNew && this.#current === null
     const isBehind = !isNew && !isGone && this.#isDirty() && this.#base !== this.#current
-    this.#save.disabled = !isNew && !isGone && !this.#isDirty()
+    this.#save.disabled = !this.#isAllowed || (!isNew && !isGone && !this.#isDirty())
     this.#revert.hidden = isNew || isGone || !this.#isDirty()
     this.#delete.hidden = isNew || isGone
     this.#theirs.hidden = !isBehind

@@ -12,19 +12,29 @@ import { shellWord } from "./format.js"
  * @param {string} about.filter
  * @param {string} about.status
  * @param {URL} about.relay its WebSocket
+ * @param {boolean} about.isRefused the relay does not open the map
+ * @param {boolean} about.isReadOnly
+ * @param {boolean} about.isShowing there are credentials
  */
-export function showHints(element, { uri, filter, status, relay }) {
-  const text = JSON.stringify([uri, filter, status, relay.href])
+export function showHints(element, about) {
+  const { uri, filter, status, relay, isRefused, isReadOnly, isShowing } = about
+  const text = JSON.stringify([relay.href, about])
   if (element.dataset.text === text) return
   element.dataset.text = text
   if (filter) {
     element.replaceChildren(make("p", "large", "No key has this in it."))
+  } else if (isRefused) {
+    element.replaceChildren(make("p", "large", "What is in this map is not shown to you."))
+  } else if (status === "ready" && isReadOnly) {
+    element.replaceChildren(make("p", "large", "This map is empty."))
   } else if (status !== "ready") {
     element.replaceChildren(make("p", "large", "Nothing here yet."))
   } else {
-    const command = `distmap set ${relay.href} ${shellWord(uri)} apple '{"n": 3}'`
+    const option = isShowing ? "--credentials FILE " : ""
+    const argument = isShowing ? ", credentials=…" : ""
+    const command = `distmap set ${option}${relay.href} ${shellWord(uri)} apple '{"n": 3}'`
     const python = [
-      `connection = connect(reactor, ${JSON.stringify(relay.href)})`,
+      `connection = connect(reactor, ${JSON.stringify(relay.href)}${argument})`,
       `shared = DistributedMap(connection, ${JSON.stringify(uri)})`,
       `await shared.set("apple", {"n": 3})`,
     ].join("\n")

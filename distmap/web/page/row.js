@@ -2,7 +2,8 @@
 
 /** @import { DistributedMap } from "../distmap.js" */
 /** @import { Entries } from "./entries.js" */
-import { iconButton, make, setText } from "./dom.js"
+import { READ_ONLY } from "./access.js"
+import { forbid, iconButton, make, setText } from "./dom.js"
 import { FLASH_MS } from "./entries.js"
 import { age, hue, parts, tokens } from "./format.js"
 
@@ -14,6 +15,7 @@ import { age, hue, parts, tokens } from "./format.js"
  * @property {Entries} entries
  * @property {string | null} chosen the key that the keyboard is at
  * @property {(key: string) => boolean} isDraft whether it has an edit that was not set
+ * @property {boolean} isReadOnly whether nothing of it can be written
  * @property {(key: string) => boolean} isWaiting whether a write of it has not left yet
  * @property {(writer: string) => boolean} isOwn
  */
@@ -32,6 +34,8 @@ export class Row {
   #age = cell("age")
   #dot = make("i", "dot")
   #name = make("span", "name")
+  #edit = iconButton("i-edit", "Edit")
+  #remove = iconButton("i-trash", "Delete")
   #title = ""
   #text = ""
   /** @type {number | undefined} */
@@ -41,12 +45,10 @@ export class Row {
   constructor(shown) {
     this.#shown = shown
     this.#writer.append(this.#dot, this.#name)
-    const edit = iconButton("i-edit", "Edit")
-    const remove = iconButton("i-trash", "Delete")
-    edit.dataset.act = "edit"
-    remove.dataset.act = "delete"
-    edit.tabIndex = remove.tabIndex = -1 // the keyboard has Enter and Delete
-    const acts = make("div", "acts", edit, remove)
+    this.#edit.dataset.act = "edit"
+    this.#remove.dataset.act = "delete"
+    this.#edit.tabIndex = this.#remove.tabIndex = -1 // the keyboard has Enter and Delete
+    const acts = make("div", "acts", this.#edit, this.#remove)
     this.element = make("div", "row", this.#flash, this.#key, this.#value, this.#writer, this.#age)
     this.element.append(acts)
     this.element.id = `row-${count++}`
@@ -68,6 +70,9 @@ export class Row {
     element.classList.toggle("gone", gone)
     element.classList.toggle("draft", shown.isDraft(key))
     element.classList.toggle("waiting", shown.isWaiting(key))
+    for (const button of [this.#edit, this.#remove]) {
+      forbid(button, shown.isReadOnly ? READ_ONLY : "")
+    }
     this.#fillKey(key, entries.filter)
     this.#fillValue(entries.line(key))
     this.#fillStamp(shown, map.stamp(key))

@@ -1,6 +1,7 @@
 // The state of the connection and the map: the pill, the line of trouble, and the foot of the page.
 
 /** @import { Connection, DistributedMap } from "../distmap.js" */
+/** @import { Access } from "./access.js" */
 import { find, say, setText } from "./dom.js"
 import { size } from "./format.js"
 
@@ -16,9 +17,12 @@ const DIGEST_MS = 500
 
 export class State {
   #connection
+  #access
   /** @type {DistributedMap | null} */
   #map = null
   #pill = find("status", HTMLElement)
+  #word = find("status-word", HTMLElement)
+  #more = find("status-more", HTMLElement)
   #trouble = find("trouble", HTMLElement)
   #sync = find("sync-bytes", HTMLElement)
   #received = find("received", HTMLElement)
@@ -29,9 +33,13 @@ export class State {
   /** When and at how many bytes the sync began. */
   #began = { ms: 0, bytes: 0 }
 
-  /** @param {Connection} connection */
-  constructor(connection) {
+  /**
+   * @param {Connection} connection
+   * @param {Access} access
+   */
+  constructor(connection, access) {
     this.#connection = connection
+    this.#access = access
     find("retry", HTMLButtonElement).addEventListener("click", () => connection.wake())
   }
 
@@ -71,10 +79,8 @@ export class State {
   refresh() {
     const map = this.#map
     if (map === null) return
-    const { status } = map
-    this.#pill.dataset.status = status
-    setText(this.#pill.lastElementChild ?? this.#pill, WORDS[status])
     this.#showTrouble(map)
+    this.#showStatus(map)
     setText(this.#received, size(this.#connection.bytesReceived))
     setText(this.#sent, size(this.#connection.bytesSent))
     const nowMs = performance.now()
@@ -86,10 +92,23 @@ export class State {
   }
 
   /** @param {DistributedMap} map */
+  #showStatus({ status }) {
+    const { isRefused, isTrying, isReadOnly } = this.#access
+    this.#pill.dataset.status = isRefused ? "offline" : isTrying ? "connecting" : status
+    // It is tried again now and then: that is no news.
+    setText(this.#word, isRefused ? "Refused" : isTrying ? WORDS.connecting : WORDS[status])
+    setText(this.#more, status === "ready" && isReadOnly ? ", read only" : "")
+  }
+
+  /** @param {DistributedMap} map */
   #showTrouble({ status, problem }) {
+    const told = this.#access.refresh()
     const isCut = this.#connection.status !== "open"
-    find("retry", HTMLButtonElement).hidden = !isCut
-    if (status !== "offline") say(this.#trouble, "")
+    const { isRefused, isTrying } = this.#access
+    const isLost = status === "offline" && !isRefused && !isTrying
+    find("retry", HTMLButtonElement).hidden = !isLost || !isCut
+    this.#trouble.classList.toggle("calm", told !== "" && !isLost && !isRefused && !isTrying)
+    if (!isLost) say(this.#trouble, told)
     else {
       const what = isCut ? "There is no connection to the relay" : "The relay has ended the channel"
       const why = problem === null ? "" : ` (${problem.message})`

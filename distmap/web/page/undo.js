@@ -1,6 +1,7 @@
 // Deletes can be taken back for a while.
 
-import { find, say } from "./dom.js"
+import { READ_ONLY } from "./access.js"
+import { find, forbid, say } from "./dom.js"
 
 const SHOWN_MS = 12_000
 const MAX_KEPT = 100
@@ -37,6 +38,15 @@ export class Undo {
   tell(text) {
     this.#done = []
     this.#show(text)
+  }
+
+  /**
+   * Whether it can be used just now.
+   *
+   * @param {boolean} isAllowed
+   */
+  allow(isAllowed) {
+    forbid(this.#button, isAllowed ? "" : READ_ONLY)
   }
 
   /** Undoes the last thing. */
