@@ -12,7 +12,7 @@ from typing import Final
 
 from distmap.aside import Aside
 from distmap.clock import Stamp
-from distmap.entries import Entry, is_burial
+from distmap.entries import is_burial
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
 from distmap.port import Port
@@ -46,6 +46,7 @@ class Absence:
         self._ending: str | None = None
         # Only writes that others have buried are set aside.
         self._only_buried = False
+        self._is_giving_up = False
 
     @property
     def is_open(self) -> bool:
@@ -88,15 +89,29 @@ class Absence:
         """The connection is gone: what is set aside stays so."""
         self._ending = None
 
+    def give_up(self) -> None:
+        """This peer may only read: what is set aside is never offered. It is given up, also if the
+        connection is lost meanwhile.
+        """
+        self._is_setting_aside = False
+        self._ending = None
+        self._is_giving_up = self.is_open
+
+    def keep(self) -> None:
+        """This peer may write: what is still set aside waits for the state of the network."""
+        self._is_giving_up = False
+
     # -- step by step -----------------------------------------------------------------------------
 
     def work(self) -> bool:
-        """Sets writes aside, or settles what becomes of them: some of them.
+        """Sets writes aside, gives them up, or settles what becomes of them: some of them.
 
         Returns:
             Whether nothing is left to do.
         """
-        if self._is_setting_aside:
+        if self._is_giving_up:
+            self._give_some_up()
+        elif self._is_setting_aside:
             self._set_aside()
         elif self._ending == ALONE:
             updates = self.aside.restore(STEP_WRITES)
@@ -106,17 +121,11 @@ class Absence:
             self._end()
         if not self.is_open:
             self._ending = None
-        return not self._is_setting_aside and self._ending is None
+        return not (self._is_giving_up or self._is_setting_aside or self._ending is not None)
 
-    def give_up(self) -> list[tuple[str, Entry]]:
-        """This peer may only read: what is set aside is never offered.
-
-        Returns:
-            The writes.
-        """
-        self._is_setting_aside = False
-        self._ending = None
-        return self.aside.give_up()
+    def _give_some_up(self) -> None:
+        self._port.refused(self.aside.give_up(STEP_WRITES), [])
+        self._is_giving_up = len(self.aside) > 0
 
     def _set_aside(self) -> None:
         updates: list[Update] = []

@@ -7,6 +7,7 @@ key meanwhile: anywhere else they would undo what they know nothing of.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from distmap.clock import Restamper, Stamp
@@ -68,12 +69,13 @@ class Aside:
         write = self._writes.pop(key, None)
         return old if write is None else write.base
 
-    def give_up(self) -> list[tuple[str, Entry]]:
-        """Lets go of all; returns them."""
-        writes = [(key, write.entry) for key, write in self._writes.items()]
-        self._writes.clear()
-        self._queue.clear()
-        return writes
+    def give_up(self, most: int) -> list[tuple[str, Entry]]:
+        """Lets go of up to `most` of the writes, the oldest first. A batch goes as a whole.
+
+        Returns:
+            The writes.
+        """
+        return [(write.key, write.entry) for write in self._take_first(most)]
 
     def restore(self, most: int) -> list[Update]:
         """Nobody is there to ask: up to `most` of the writes go on as if nothing had been, the
@@ -104,12 +106,8 @@ class Aside:
         oldest first. A batch goes as a whole.
         """
         result = Return([], [], [])
-        last: Waiting | None = None
-        while self._queue and (most > 0 or _are_together(last, self._queue[0])):
-            most -= 1
-            last = self._queue.popleft()
-            if self._take(last):
-                self._settle(last, result)
+        for write in self._take_first(most):
+            self._settle(write, result)
         return result
 
     def _settle(self, write: Waiting, result: Return) -> None:
@@ -124,6 +122,14 @@ class Aside:
             result.offered.append(update)
         else:
             result.superseded.append((key, entry))
+
+    def _take_first(self, most: int) -> Iterator[Waiting]:
+        last: Waiting | None = None
+        while self._queue and (most > 0 or _are_together(last, self._queue[0])):
+            most -= 1
+            last = self._queue.popleft()
+            if self._take(last):
+                yield last
 
     def _take(self, write: Waiting) -> bool:
         if self._writes.get(write.key) is not write:

@@ -11,9 +11,10 @@ nothing compared, and what is written is stamped anew too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from heapq import merge
 from typing import Final
 
-from distmap.clock import Restamper
+from distmap.clock import Restamper, Stamp
 from distmap.entries import Entry
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
@@ -70,12 +71,12 @@ class Correction:
     # -- step by step -----------------------------------------------------------------------------
 
     def _run(self) -> Iterator[None]:
-        ahead: list[tuple[str, Entry]] = []
+        ahead: list[list[tuple[str, Entry]]] = []  # of each step, by stamp
         keys = list(self._replica.entries)  # what comes meanwhile meets a clock that is right
         for at in range(0, len(keys), STEP_ENTRIES):
             if at:
                 yield from self._pause()
-            ahead += self._look_at(keys[at : at + STEP_ENTRIES])
+            ahead.append(sorted(self._look_at(keys[at : at + STEP_ENTRIES]), key=_stamp_of))
         yield from self._stamp_anew()
         yield from self._hold(ahead)
 
@@ -118,19 +119,17 @@ class Correction:
             if self._outbox.is_sweeping:
                 yield from self._pause()
 
-    def _hold(self, ahead: list[tuple[str, Entry]]) -> Iterator[None]:
-        # By stamp: in the order they were written, those of a batch together.
-        ahead.sort(key=lambda item: item[1].stamp)
+    def _hold(self, ahead: list[list[tuple[str, Entry]]]) -> Iterator[None]:
         stamps = Restamper(self._replica.clock)
-        at = 0
-        while at < len(ahead):
-            if at:
+        items: list[tuple[str, Entry]] = []
+        # By stamp: in the order they were written, those of a batch together.
+        for item in merge(*ahead, key=_stamp_of):
+            if len(items) >= STEP_HELD and _stamp_of(item) != _stamp_of(items[-1]):
+                self._hold_some(items, stamps)
+                items = []
                 yield from self._pause()
-            end = at + STEP_HELD
-            while end < len(ahead) and ahead[end][1].stamp == ahead[end - 1][1].stamp:
-                end += 1
-            self._hold_some(ahead[at:end], stamps)
-            at = end
+            items.append(item)
+        self._hold_some(items, stamps)
 
     def _hold_some(self, items: list[tuple[str, Entry]], stamps: Restamper) -> None:
         gone = []
@@ -150,3 +149,7 @@ class Correction:
 
     def _is_own(self, entry: Entry | None) -> bool:
         return entry is not None and entry.stamp.writer in self._writers
+
+
+def _stamp_of(item: tuple[str, Entry]) -> Stamp:
+    return item[1].stamp

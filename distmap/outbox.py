@@ -75,6 +75,7 @@ class Outbox:
         self._sent_bytes = 0
         self._number = 0
         self._session = 0
+        self._requeued = 0  # what was sent up to this message stands in the queue again
         self.sweeps = 0
         self.is_online = False
 
@@ -176,18 +177,23 @@ class Outbox:
         """Goes on with a sweep, by up to `most` writes; what comes meanwhile is not a part of it.
 
         Args:
-            most: how many at most.
+            most: how many at most; a batch goes as a whole.
             keep: is called with each write; if it returns False the outbox lets go of it.
         """
-        for _ in range(min(most, self._to_sweep)):
+        write: Waiting | None = None
+        while self._to_sweep and (most > 0 or _are_together(write, self._back[0])):
+            most -= 1
             self._to_sweep -= 1
             write = self._back.popleft()
-            if not self._is_last(write):
-                continue
-            if keep(write):
-                self._front.append(write)
-            else:
-                del self._waiting[write.key]
+            if self._is_last(write):
+                if keep(write):
+                    self._front.append(write)
+                else:
+                    del self._waiting[write.key]
+
+    def end_sweep(self) -> None:
+        """Ends a sweep early: what it has not come to goes on waiting."""
+        self._to_sweep = 0
 
     # -- the stream -------------------------------------------------------------------------------
 
@@ -196,7 +202,7 @@ class Outbox:
         self.go_offline()
         self.is_online = True
         self._session += 1
-        self._number = 0
+        self._number = self._requeued = 0
 
     def go_offline(self) -> None:
         """The stream is gone: what was not acknowledged waits."""
@@ -207,7 +213,9 @@ class Outbox:
 
     def _put_sent_before(self, queue: deque[Waiting]) -> None:
         for sent in reversed(self._sent):
-            queue.extendleft(write for write in reversed(sent.writes) if self._is_last(write))
+            if sent.number > self._requeued:
+                queue.extendleft(write for write in reversed(sent.writes) if self._is_last(write))
+        self._requeued = self._number
 
     def next_message(self) -> bytes | None:
         """The next message to send; None if there is none, or too much is on its way."""

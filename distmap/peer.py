@@ -47,7 +47,7 @@ class Peer:
     def __init__(self, replica: Replica, port: Port, now_ms: Callable[[], float]) -> None:
         self.replica = replica
         self.outbox = Outbox()
-        self.reading = Reading(replica, self.outbox)
+        self.reading = Reading(replica, self.outbox, port)
         self.id = ""
         self.peers = 0
         self.time = Timekeeper(replica, self.outbox, port, now_ms)
@@ -120,6 +120,8 @@ class Peer:
                 self._port.serve(name, reader=True)
             case wire.Refused():
                 self._told_access(READ)
+                self.is_busy = True
+                self._port.work_soon()
             case wire.Time(sent_ms, time_ms):
                 self.time.answered(sent_ms, time_ms)
                 self.work()
@@ -144,11 +146,11 @@ class Peer:
         self._set_peers(welcome.members - 1)
 
     def _told_access(self, access: str) -> None:
-        updates, writes = self.reading.told(access)
+        self.reading.told(access)
         if self.reading.only:
-            writes += self.absence.give_up()
-        if writes:
-            self._port.refused(writes, updates)
+            self.absence.give_up()
+        else:
+            self.absence.keep()
 
     def _receive_entries(self, text: bytes) -> None:
         replica = self.replica
@@ -202,7 +204,7 @@ class Peer:
         """Sends what waits in the outbox, as far as the window allows: up to `most` messages now,
         the rest in later turns.
         """
-        if self.time.correction.is_on:
+        if self.time.correction.is_on or self.reading.is_taking_back:
             return
         while self._online and (message := self.outbox.next_message()) is not None:
             self._port.send(message)
@@ -247,7 +249,7 @@ class Peer:
         """Goes on with what takes several turns, and tells that this peer is ready if it waits for
         that only.
         """
-        self.is_busy = not (self.time.work() and self.absence.work())
+        self.is_busy = not (self.time.work() and self.reading.work() and self.absence.work())
         self.send_writes()
         if self.is_busy:
             self._port.work_soon()

@@ -1,18 +1,18 @@
 """A peer that may only read: it takes what the others have, and gives nothing.
 
 Its copy is made equal to that of its donor: what it has and the donor has not cannot be offered to
-anybody, so it goes. Own writes from before it knew are taken back. Without I/O.
+anybody, so it goes. Own writes from before it knew are taken back, some in each step. Without I/O.
 """
 
 from __future__ import annotations
 
-from sys import maxsize
-
 from distmap import sync_wire as wire
+from distmap.absence import STEP_WRITES
 from distmap.access import READ, WRITE
 from distmap.entries import Entry, entry_hash
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
+from distmap.port import Port
 from distmap.ranges import position_of
 from distmap.sync import Newcomer
 
@@ -20,14 +20,23 @@ from distmap.sync import Newcomer
 class Reading:
     """What this peer may do, and what its own writes replaced while that is not known.
 
+    Args:
+        replica: its entries.
+        outbox: its writes that wait.
+        port: where to act.
+
     Attributes:
         access: ``read`` or ``write``, as the relay said last; None before it has said it.
+        is_taking_back: own writes wait that the relay will not take: nothing is sent.
     """
 
-    def __init__(self, replica: Replica, outbox: Outbox) -> None:
+    def __init__(self, replica: Replica, outbox: Outbox, port: Port) -> None:
         self.access: str | None = None
+        self.is_taking_back = False
         self._replica = replica
         self._outbox = outbox
+        self._port = port
+        self._sweep = -1
         self._known = False
         # By key, what the first of several own writes replaced.
         self._originals: dict[str, Entry | None] = {}
@@ -43,34 +52,52 @@ class Reading:
             self._originals[update.key] = update.old
 
     def lost(self) -> None:
-        """The stream is gone: the relay may say something else next time."""
+        """The stream is gone: the relay may say something else next time. What it said holds until
+        then, so taking back goes on.
+        """
         self._known = False
 
-    def told(self, access: str) -> tuple[list[Update], list[tuple[str, Entry]]]:
+    def told(self, access: str) -> None:
         """The relay has told what this peer may do.
 
-        Returns:
-            What changed in the replica, and the own writes that the relay will not take.
+        If it may only read, :meth:`work` takes back the own writes that wait. If it may write after
+        all, those that are left are sent.
         """
         self._known = access != READ
         self.access = WRITE if self._known else READ
-        originals, self._originals = self._originals, {}
-        if self._known:
-            return [], []
+        if self._known and self._sweep == self._outbox.sweeps:
+            self._outbox.end_sweep()
+        self._sweep = -1
+        self.is_taking_back = not self._known and len(self._outbox) > 0
+        if not self.is_taking_back:
+            self._originals = {}
+
+    def work(self) -> bool:
+        """Takes some writes back; True if nothing is left to do."""
+        if self.is_taking_back:
+            self._take_some_back()
+        return not self.is_taking_back
+
+    def _take_some_back(self) -> None:
         writes: list[tuple[str, Entry]] = []
+        updates: list[Update] = []
 
         def keep(write: Waiting) -> bool:
-            writes.append((write.key, write.entry))
+            key, entry = write.key, write.entry
+            writes.append((key, entry))
+            original = self._originals.pop(key, None)
+            if self._replica.entries.get(key) is entry:
+                updates.append(self._take_back(key, entry, original))
             return False
 
-        self._outbox.begin_sweep(sent=True)
-        self._outbox.sweep(maxsize, keep)
-        updates = [
-            self._take_back(key, entry, originals.get(key))
-            for key, entry in writes
-            if self._replica.entries.get(key) is entry
-        ]
-        return updates, writes
+        if self._sweep != self._outbox.sweeps:  # it begins, or another has come in between
+            self._sweep = self._outbox.begin_sweep(sent=True)
+        self._outbox.sweep(STEP_WRITES, keep)
+        if not self._outbox.is_sweeping:
+            self.is_taking_back = False
+            self._originals = {}
+        if writes:
+            self._port.refused(writes, updates)
 
     def _take_back(self, key: str, entry: Entry, original: Entry | None) -> Update:
         gone = self._replica.forget(key)

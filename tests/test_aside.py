@@ -6,7 +6,7 @@ from unittest import TestCase
 
 from distmap.aside import Aside
 from distmap.clock import Stamp
-from distmap.entries import Entry
+from distmap.entries import Entry, is_burial
 from distmap.lww import Replica
 from distmap.outbox import Outbox, Waiting
 from tests.support.replicas import NOW_MS, check_replica, new_replica
@@ -44,6 +44,25 @@ class AsideTest(TestCase):
         self.outbox.begin_sweep(sent=True)
         self.outbox.sweep(ALL, keep)
         return changed
+
+    def bury(self) -> dict[str, Entry]:
+        """Writes a new key and a known one; both are buried while they wait, and set aside.
+
+        Returns:
+            What was buried.
+        """
+        self.replica.merge("known", Entry(Stamp(NOW_MS - 5000, 0, "x"), b"1"))
+        writes = {key: self.write(key, 2) for key in ("new", "known")}
+        for key, entry in writes.items():
+            self.replica.merge(key, entry.replace(value=None))
+            self.assertTrue(is_burial(self.replica.entries[key], entry))
+        self.write("kept", 2)
+        self.outbox.begin_sweep(sent=True)
+        self.outbox.sweep(
+            ALL, lambda write: write.key == "kept" or self.aside.put(write) is not None
+        )
+        self.assertEqual((self.outbox.unsent, len(self.aside)), (["kept"], 2))
+        return writes
 
     def test_own_writes_and_the_others(self) -> None:
         network = new_replica("network")
@@ -125,3 +144,26 @@ class AsideTest(TestCase):
         end = self.aside.end(ALL)
         self.assertEqual(end, ([], [], []))
         self.assertEqual((dict(self.replica.items()), len(self.outbox)), ({"a": b"2"}, 1))
+
+    def test_what_was_buried_is_offered_if_it_was_new(self) -> None:
+        writes = self.bury()
+        end = self.aside.end(ALL)
+        self.assertEqual([(each.key, each.entry.value) for each in end.offered], [("new", b"2")])
+        self.assertGreater(end.offered[0].entry.stamp, writes["new"].stamp)
+        self.assertEqual((end.taken, end.superseded), ([], [("known", writes["known"])]))
+        self.assertEqual(dict(self.replica.items()), {"new": b"2", "kept": b"2"})
+        self.assertEqual(self.outbox.unsent, ["kept", "new"])
+        check_replica(self.replica)
+
+    def test_what_was_buried_goes_on_if_nobody_is_left_to_ask(self) -> None:
+        """With a new stamp: that of the tombstone would lose, wherever that went."""
+        writes = self.bury()
+        updates = self.aside.restore(ALL)
+        self.assertEqual([update.key for update in updates], ["known", "new"])
+        for update in updates:
+            self.assertGreater(update.entry.stamp, writes[update.key].stamp)
+            self.assertEqual(update.old, writes[update.key].replace(value=None))
+        self.assertEqual(set(self.outbox.unsent), {"kept", "new", "known"})
+        self.assertEqual(len(self.aside), 0)
+        self.assertEqual(dict(self.replica.items()), {"kept": b"2", "new": b"2", "known": b"2"})
+        check_replica(self.replica)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 from unittest import TestCase
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distmap import correction
 from distmap.clock import MAX_AHEAD_MS, Stamp
 from distmap.correction import STEP_ENTRIES, STEP_HELD, Correction
 from distmap.entries import Entry
@@ -113,6 +115,34 @@ class CorrectionTest(TestCase):
         self.assertEqual(len(side.outbox), 6000)
         self.assertTrue(all(e.stamp.ms == NOW_MS for e in side.replica.entries.values()))
         check_replica(side.replica)
+
+    def test_what_was_sent_is_put_into_order_some_in_each_step(self) -> None:
+        """Also where the keys came in another order, long before."""
+        side = self.side
+        keys = [f"k{at}" for at in range(2 * STEP_ENTRIES + 500)]
+        for key in reversed(keys):
+            side.merge(key, NOW_MS - 1)
+        for at in range(0, len(keys), 5):
+            side.write(*keys[at : at + 5])
+        side.send()
+        side.begin()
+        looked: list[int] = []
+
+        def counting(item: tuple[str, Entry]) -> Stamp:
+            looked[-1] += 1
+            return item[1].stamp
+
+        with patch.object(correction, "_stamp_of", counting):
+            while side.correction.is_on:
+                looked.append(0)
+                side.correction.work()
+        self.assertLessEqual(max(looked), STEP_ENTRIES + 4 * STEP_HELD)
+        self.assertGreater(sum(looked), len(keys))
+        batches = [int(key[1:]) // 5 for key in side.outbox.unsent]
+        self.assertEqual(batches, [at // 5 for at in range(len(keys))])
+        stamps = [side.replica.entries[key].stamp for key in keys]
+        self.assertEqual(stamps, sorted(stamps))
+        self.assertEqual(len(set(stamps)), len(keys) // 5)
 
     def test_a_key_that_is_written_meanwhile(self) -> None:
         side = self.side

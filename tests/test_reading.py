@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from distmap import Change, DistributedMap, connect
+from distmap import Change, DistributedMap, absence, connect, reading
+from distmap.clock import Stamp
 from distmap.entrance import MAX_HELD_BYTES
-from distmap.errors import AccessRefused
+from distmap.entries import Entry, encode_entry
+from distmap.errors import AccessRefused, MapClosed
 from distmap.relay_server import RelayOptions
 from distmap.testing import Network
 from tests.support.authorizers import Scripted
 from tests.support.processes import fires, until
+from tests.support.replicas import check_replica
 from tests.support.sockets import RawPeer, raw_peer, start_relay
+from tests.test_peer import START_MS, Side
+from tests.test_peer import Network as Peers
 
 CREDENTIALS = {"route": "credentials", "version": [1, 0]}
 
@@ -196,6 +203,305 @@ class Readers(MemoryTestCase):
         self.assertEqual((dict(writer), str(stream.id) != ""), ({"apple": 1}, True))
 
 
+class TakingBack(TestCase):
+    """Own writes of one that may only read go some in each turn."""
+
+    STEP = 10
+
+    def setUp(self) -> None:
+        self.patch(reading, "STEP_WRITES", self.STEP)
+        self.patch(absence, "STEP_WRITES", self.STEP)
+        self.side = Side(Peers(), "me")
+        self.peer = self.side.peer
+
+    def write(self, *keys: str) -> list[str]:
+        """Keys, in one batch if several; returns them."""
+        replica = self.side.replica
+        olds = [replica.entries[key].stamp for key in keys if key in replica.entries]
+        stamp = replica.clock.tick(max(olds, default=None))
+        for key in keys:
+            self.peer.wrote(replica.rewrite(key, b'"mine"', stamp))
+        return list(keys)
+
+    def write_each(self, count: int) -> list[str]:
+        return [key for at in range(count) for key in self.write(f"k{at:02}")]
+
+    def others(self, key: str, ms: float) -> Entry:
+        """Another peer's entry comes."""
+        entry = Entry(Stamp(int(ms), 0, "x"), b'"theirs"')
+        self.peer.receive(encode_entry(key, entry))
+        return entry
+
+    def welcome(self, access: str) -> None:
+        self.peer.opened()
+        details = {"version": [1, 0], "peer": "7", "time_ms": START_MS, "members": 2}
+        self.peer.receive(json.dumps(["welcome", {**details, "access": access}]).encode())
+
+    def sent(self) -> list[str]:
+        """The keys of the entries that were sent since the last call, in their order."""
+        messages = [json.loads(payload) for payload in self.side.sent]
+        self.side.sent.clear()
+        said = [each for each in messages if isinstance(each, dict)]
+        return [entry["key"] for each in said for entry in each.get("entries", [each])]
+
+    def back(self) -> list[str]:
+        """The keys that were taken back since the last call, in their order."""
+        keys = [key for key, _ in self.side.taken_back]
+        self.side.taken_back.clear()
+        return keys
+
+    def work(self) -> list[list[str]]:
+        """Takes all turns; returns what was taken back in each that took something back."""
+        turns = []
+        while self.side.works:
+            self.side.works = 0
+            self.peer.work()
+            turns.append(self.back())
+        return [turn for turn in turns if turn]
+
+    def test_some_in_each_turn(self) -> None:
+        theirs = {key: self.others(key, START_MS - 9) for key in ("k03", "k17")}
+        keys = self.write_each(25)
+        self.side.updates.clear()
+        self.welcome("read")
+        self.assertEqual((self.back(), self.peer.is_busy), (keys[:10], True))
+        self.assertEqual(self.side.replica.entries["k03"], theirs["k03"])
+        self.assertEqual(self.side.dump()["k17"], "mine")
+        self.assertEqual(self.work(), [keys[10:20], keys[20:]])
+        self.assertEqual((self.side.replica.entries, self.peer.is_busy), (theirs, False))
+        told = {update.key: update.entry.value for update in self.side.updates}
+        self.assertEqual(told, {**dict.fromkeys(keys), **dict.fromkeys(theirs, b'"theirs"')})
+        self.assertEqual((len(self.side.updates), self.sent()), (25, []))
+        self.assertEqual((self.peer.reading._originals, len(self.peer.outbox)), ({}, 0))
+        check_replica(self.side.replica)
+
+    def test_a_batch_goes_as_a_whole(self) -> None:
+        first = self.write_each(8)
+        batch = self.write("x", "y", "z", "p", "q")
+        self.write("last")
+        self.welcome("read")
+        self.assertEqual(self.back(), first + batch)
+        self.assertEqual(self.work(), [["last"]])
+
+    def test_it_is_ready_when_all_is_taken_back(self) -> None:
+        self.write_each(25)
+        self.welcome("read")
+        self.peer.receive(b'["alone"]')
+        self.assertEqual(self.side.how, [])
+        self.work()
+        self.assertEqual((self.side.how, self.side.dump()), (["alone"], {}))
+
+    def test_another_peer_writes_meanwhile(self) -> None:
+        self.write_each(25)
+        self.welcome("read")
+        self.back()
+        theirs = {key: self.others(key, START_MS + 5) for key in ("k03", "k17")}
+        self.side.updates.clear()
+        self.assertEqual([len(keys) for keys in self.work()], [10, 5])
+        self.assertEqual(self.side.replica.entries, theirs)
+        self.assertNotIn("k17", [update.key for update in self.side.updates])
+
+    def test_what_it_writes_meanwhile_goes_too(self) -> None:
+        """A map does not; what a clock's correction writes once more comes so."""
+        keys = self.write_each(15)
+        self.welcome("read")
+        self.assertEqual(self.back(), keys[:10])
+        self.write("late")
+        self.assertEqual(self.work(), [keys[10:]])
+        self.peer.receive(b'["refused",1]')
+        self.assertEqual((self.work(), self.sent()), ([["late"]], ["late"]))
+
+    def test_the_connection_is_lost_meanwhile(self) -> None:
+        """It goes on: what the relay said last holds."""
+        theirs = {"k17": self.others("k17", START_MS - 9)}
+        keys = self.write_each(25)
+        self.welcome("read")
+        self.peer.lost()
+        self.assertEqual(self.back(), keys[:10])
+        self.assertEqual(self.work(), [keys[10:20], keys[20:]])
+        self.assertEqual((self.side.replica.entries, self.peer.is_busy), (theirs, False))
+
+    def test_it_may_only_read_again(self) -> None:
+        theirs = {"k17": self.others("k17", START_MS - 9)}
+        keys = self.write_each(25)
+        self.welcome("read")
+        self.peer.lost()
+        self.welcome("read")
+        self.assertEqual(self.back(), keys[:20])
+        self.assertEqual(self.work(), [keys[20:]])
+        self.assertEqual(self.side.replica.entries, theirs)
+
+    def test_it_may_write_after_all(self) -> None:
+        """What is left is sent: once, and in its order."""
+        keys = self.write_each(25)
+        self.welcome("read")
+        self.peer.lost()
+        self.welcome("write")
+        self.assertEqual((self.back(), self.sent()), (keys[:10], keys[10:]))
+        self.assertEqual(self.work(), [])
+        self.assertEqual(set(self.side.dump()), set(keys[10:]))
+        self.peer.receive(json.dumps(["ack", 1, START_MS]).encode())
+        self.assertEqual([key for key, _ in self.side.acknowledged], keys[10:])
+        self.assertEqual((len(self.peer.outbox), self.peer.is_busy), (0, False))
+
+    def test_what_was_sent_already(self) -> None:
+        """The relay says so when it gets them; they are on their way, and sent again only once."""
+        self.welcome("write")
+        keys = self.write_each(25)
+        self.peer.send_writes()
+        self.assertEqual(self.sent(), keys)
+        self.peer.receive(b'["refused",1]')
+        self.peer.receive(b'["refused",1]')
+        self.assertEqual((self.back(), self.peer.is_busy), ([], True), "in turns of their own")
+        self.write("late")
+        self.peer.send_writes()
+        self.assertEqual(self.sent(), [], "nothing is sent meanwhile")
+        self.peer.work()
+        self.peer.lost()
+        self.welcome("write")
+        self.assertEqual((self.back(), self.sent()), (keys[:10], [*keys[10:], "late"]))
+
+    def test_an_acknowledgement_meanwhile(self) -> None:
+        """What the relay has is not taken back."""
+        self.welcome("write")
+        keys = self.write_each(25)
+        self.peer.send_writes()
+        self.peer.receive(b'["refused",1]')
+        self.side.works = 0
+        self.peer.work()
+        self.peer.receive(json.dumps(["ack", 1, START_MS]).encode())
+        self.assertEqual(self.back(), keys[:10])
+        self.assertEqual((self.work(), self.peer.is_busy), ([], False))
+        self.assertEqual(set(self.side.dump()), set(keys[10:]))
+
+    def test_nothing_to_take_back(self) -> None:
+        self.welcome("read")
+        self.assertEqual((self.back(), self.peer.is_busy, self.side.works), ([], False, 0))
+
+    def test_a_clock_is_put_right_meanwhile(self) -> None:
+        """First the stamps, then this; nothing is sent in between."""
+        self.side.skew_ms = 3_600_000
+        keys = self.write_each(25)
+        self.welcome("read")
+        turns = [self.back(), *self.work()]
+        self.assertEqual([key for turn in turns for key in turn], keys)
+        self.assertEqual((self.sent(), self.side.replica.entries), ([], {}))
+
+    # -- what is set aside ------------------------------------------------------------------------
+
+    def set_aside(self) -> list[str]:
+        """Writes, and puts them aside as a long absence does."""
+        keys = self.write_each(8) + self.write("x", "y", "z") + self.write("last")
+        aside = self.peer.absence.aside
+        self.peer.outbox.begin_sweep(sent=True)
+        self.peer.outbox.sweep(100, lambda write: aside.put(write) is None)
+        self.assertEqual(len(aside), len(keys))
+        return keys
+
+    def test_what_is_set_aside_goes_too(self) -> None:
+        keys = self.set_aside()
+        waits = self.write("waits")
+        self.welcome("read")
+        self.assertEqual(self.back(), waits + keys[:11], "a batch goes as a whole")
+        self.assertTrue(self.peer.is_busy)
+        self.peer.lost()
+        self.assertEqual(self.work(), [keys[11:]])
+        self.assertFalse(self.peer.absence.is_open)
+        self.assertEqual(self.side.dump(), {})
+
+    def test_what_is_set_aside_is_kept_for_one_that_may_write_after_all(self) -> None:
+        keys = self.set_aside()
+        self.welcome("read")
+        self.peer.lost()
+        self.welcome("write")
+        self.assertEqual((self.back(), self.sent(), self.work()), (keys[:11], [], []))
+        self.peer.receive(b'["alone"]')
+        self.assertEqual((self.work(), self.sent()), ([], ["last"]))
+        self.assertEqual(self.side.dump(), {"last": "mine"})
+
+
+class TakingBackMaps(MemoryTestCase):
+    """The same with whole peers."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(reading, "STEP_WRITES", 10)
+        self.answers = ["read", "write"]
+        self.shared = self.network.open(credentials=self.answers.pop)
+        self.writer = self.open()
+        self.network.settle()
+        self.keys = [f"k{at:02}" for at in range(25)]
+        self.writer.update(dict.fromkeys(self.keys, "old"))
+        self.network.settle(0.1)
+        self.network.cut(self.shared.connection)
+        self.written = [self.shared.set(key, "mine") for key in self.keys]
+
+    def on_turn(self, then: Callable[[int], object]) -> None:
+        """Calls `then` after each turn in which some are taken back, with how many are left."""
+        outbox, port = self.shared._seat.peer.outbox, self.shared._seat
+        refused = port.refused
+
+        def refused_and_then(*args: Any) -> None:
+            refused(*args)
+            then(len(outbox))
+
+        self.patch(port, "refused", refused_and_then)
+
+    def test_this_program_writes_meanwhile(self) -> None:
+        left = []
+
+        def write(waiting: int) -> None:
+            left.append(waiting)
+            with self.assertRaises(AccessRefused):
+                self.shared["k20"] = "again"
+            with self.assertRaises(AccessRefused):
+                self.shared.update(new=1)
+
+        self.on_turn(write)
+        self.network.settle(20)
+        self.assertEqual(left, [15, 5, 0])
+        for each in self.written:
+            self.failureResultOf(each, AccessRefused)
+        self.equal(self.writer, self.shared)
+        self.assertEqual(dict(self.shared), dict.fromkeys(self.keys, "old"))
+
+    def test_what_another_wrote_before(self) -> None:
+        """It is older than what is taken back, and later than what that had replaced."""
+        mine, old = self.shared.stamp("k20"), self.writer.stamp("k20")
+        assert mine is not None and old is not None
+        between = Entry(Stamp(mine.ms, 0, "-"), b'"theirs"')
+        self.assertLess(old, between.stamp)
+        self.assertLess(between.stamp, mine)
+        self.writer._replica.merge("k20", between)
+        self.network.settle(20)
+        self.assertEqual((self.shared["k20"], self.shared.divergences), ("theirs", 0))
+        self.equal(self.writer, self.shared)
+
+    def test_the_map_is_closed_meanwhile(self) -> None:
+        self.on_turn(lambda waiting: self.shared.close())
+        self.network.settle(20)
+        for each in self.written[:10]:
+            self.failureResultOf(each, AccessRefused)
+        for each in self.written[10:]:
+            self.failureResultOf(each, MapClosed)
+
+    def test_the_connection_is_cut_meanwhile(self) -> None:
+        self.answers.insert(0, "write")
+
+        def cut(waiting: int) -> None:
+            if waiting == 15:
+                self.network.cut(self.shared.connection)
+
+        self.on_turn(cut)
+        self.network.settle(20)
+        for each in self.written:
+            self.failureResultOf(each, AccessRefused)
+        self.shared["k20"] = "again"
+        self.network.settle()
+        self.assertEqual(self.writer["k20"], "again")
+        self.equal(self.writer, self.shared)
+
+
 class Hostile(TestCase):
     """A reader that speaks the protocol as it likes, over a real socket."""
 
@@ -306,6 +612,4 @@ def _data(peer: RawPeer, stream: str) -> list[Any]:
 
 
 def _encode(value: Any) -> bytes:
-    import json
-
     return json.dumps(value).encode()

@@ -10,8 +10,21 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from distmap import DistributedMap, aside, correction, lww, merging, outbox, peer, sync_donor
+from twisted.python.failure import Failure
+
+from distmap import (
+    DistributedMap,
+    aside,
+    correction,
+    lww,
+    merging,
+    outbox,
+    peer,
+    sync_donor,
+)
+from distmap.relay_server import RelayOptions
 from distmap.testing import START_SECONDS, Network
+from tests.support.authorizers import Scripted
 from tests.support.memory import NetworkTestCase
 from tests.support.quick_clock import QuickClock
 from tests.support.rejoin import fill
@@ -166,6 +179,25 @@ class TurnsTest(NetworkTestCase):
         self.assertEqual((away.peers, len(away)), (0, count + 1))
         return turns
 
+    def take_back(self, count: int) -> Counter[str]:
+        self.network.close()
+        self.network = Network(self.clock, options=RelayOptions(authorizer=Scripted()))
+        home = self.network.open(credentials="write")
+        access = ["read", "write"]
+        away = self.network.open(credentials=access.pop)
+        self.settle(self.ready(home, away))
+        fill([home, away], count // 2)
+        self.network.cut(away.connection)
+        self.settle(lambda: away.status == "offline")
+        refused: list[Failure] = []
+        for at in range(count):
+            away.set(f"key-{at}", "x" * 58).addErrback(refused.append)
+        turns = self.settle(self.ready(away))
+        self.assertEqual((away.access, len(refused), len(away)), ("read", count, count // 2))
+        self.assertGreater(turns["forget"], 0)
+        self.assertEqual(home.digest(), away.digest())
+        return turns
+
     def correct(self, count: int) -> Counter[str]:
         mine, theirs = self.open_ready(2)
         fill([mine, theirs], count // 2)
@@ -202,6 +234,10 @@ class TurnsTest(NetworkTestCase):
     def test_a_clock_correction(self) -> None:
         """What a clock an hour ahead has stamped is stamped anew."""
         self.bounded(self.correct)
+
+    def test_writes_of_one_that_may_only_read(self) -> None:
+        """They are taken back: what they had replaced is here again."""
+        self.bounded(self.take_back)
 
     def test_writes_of_a_long_absence(self) -> None:
         """They are set aside, and offered again."""

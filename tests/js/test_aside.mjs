@@ -4,6 +4,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { Aside } from "../../distmap/web/js/aside.js"
+import { compareStamps } from "../../distmap/web/js/clock.js"
+import { isBurial } from "../../distmap/web/js/entries.js"
 import { Outbox } from "../../distmap/web/js/outbox.js"
 import { NOW_MS, newReplica, take } from "./support.mjs"
 
@@ -132,4 +134,53 @@ test("a batch is settled as a whole", () => {
   assert.equal(new Set(["x", "y", "z"].map((key) => replica.entries.get(key)?.stamp)).size, 1)
   assert.equal(aside.restore(1).length, 2)
   assert.deepEqual(outbox.unsent, ["p", "q", "x", "y", "z"])
+})
+
+/** Writes a new key and a known one; both are buried while they wait, and set aside. */
+function buried() {
+  const { replica, outbox, write, aside } = fixture()
+  replica.forget("a")
+  const stamp = { ms: NOW_MS - 5000, counter: 0, writer: "x" }
+  replica.merge("known", { stamp, value: "1", extras: null })
+  const writes = new Map(["new", "known"].map((key) => [key, write(key, 2)]))
+  for (const [key, entry] of writes) {
+    replica.merge(key, { ...entry, value: null })
+    assert.ok(isBurial(replica.entries.get(key), entry))
+  }
+  write("kept", 2)
+  outbox.beginSweep({ sent: true })
+  outbox.sweep(Infinity, (each) => !writes.has(each.key) || aside.put(each) !== null)
+  assert.deepEqual([outbox.unsent, aside.size], [["kept"], 2])
+  return { replica, outbox, aside, writes }
+}
+
+test("what was buried is offered again if it was new", () => {
+  const { replica, outbox, aside, writes } = buried()
+  const { offered, taken, superseded } = aside.end(1000)
+  assert.deepEqual(
+    offered.map(({ key, entry }) => [key, entry.value]),
+    [["new", "2"]],
+  )
+  const before = writes.get("new")
+  assert.ok(before && compareStamps(offered[0].entry.stamp, before.stamp) > 0)
+  assert.deepEqual([taken, superseded], [[], [["known", writes.get("known")]]])
+  assert.deepEqual(Object.fromEntries(replica.items()), { new: "2", kept: "2" })
+  assert.deepEqual(outbox.unsent, ["kept", "new"])
+})
+
+test("what was buried goes on if nobody is left to ask, with a stamp that wins", () => {
+  const { replica, outbox, aside, writes } = buried()
+  const updates = aside.restore(1000)
+  assert.deepEqual(
+    updates.map(({ key }) => key),
+    ["known", "new"],
+  )
+  for (const { key, entry, old } of updates) {
+    const before = writes.get(key)
+    assert.ok(before && compareStamps(entry.stamp, before.stamp) > 0)
+    assert.deepEqual(old, { ...before, value: null })
+  }
+  assert.deepEqual([...outbox.unsent].sort(), ["kept", "known", "new"])
+  assert.equal(aside.size, 0)
+  assert.deepEqual(Object.fromEntries(replica.items()), { kept: "2", new: "2", known: "2" })
 })

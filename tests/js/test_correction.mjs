@@ -77,6 +77,31 @@ test("a large map takes several steps, and each looks at so many entries", () =>
   assert.equal(replica.held.size, 0)
 })
 
+test("what was sent is written again in its order, also where the keys came in another", () => {
+  const { replica, outbox, correction, begin, merge } = fixture()
+  const keys = Array.from({ length: 2500 }, (_, at) => `k${at}`)
+  for (const key of keys.toReversed()) merge(key, NOW_MS - 1)
+  for (let at = 0; at < keys.length; at += 5) {
+    const stamp = replica.clock.tick()
+    for (const key of keys.slice(at, at + 5)) outbox.add(key, replica.rewrite(key, "1", stamp).entry)
+  }
+  outbox.goOnline()
+  while (outbox.nextMessage() !== null);
+  outbox.acknowledge(1000)
+  begin()
+  while (!correction.work());
+  assert.deepEqual(
+    outbox.unsent.map((key) => Math.floor(Number(key.slice(1)) / 5)),
+    keys.map((_, at) => Math.floor(at / 5)),
+  )
+  const counters = keys.map((key) => replica.entries.get(key)?.stamp.counter ?? 0)
+  assert.deepEqual(
+    counters,
+    counters.toSorted((one, other) => one - other),
+  )
+  assert.equal(new Set(counters).size, keys.length / 5)
+})
+
 test("a key that is written meanwhile", () => {
   const { replica, outbox, correction, write, begin, merge } = fixture()
   for (let n = 0; n < 1500; n++) merge(`k${n}`, NOW_MS)

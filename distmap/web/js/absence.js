@@ -6,7 +6,6 @@
 // writes to look at: none takes long.
 
 /** @import { Stamp } from "./clock.js" */
-/** @import { KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
@@ -37,6 +36,7 @@ export class Absence {
   #ending = null
   /** Only writes that others have buried are set aside. */
   #onlyBuried = false
+  #isGivingUp = false
 
   /**
    * @param {Replica} replica its entries
@@ -111,29 +111,39 @@ export class Absence {
   }
 
   /**
-   * This peer may only read: what is set aside is never offered.
-   *
-   * @returns {KeyedEntry[]} the writes
+   * This peer may only read: what is set aside is never offered. It is given up, also if the
+   * connection is lost meanwhile.
    */
   giveUp() {
     this.#isSettingAside = false
     this.#ending = null
-    return this.#aside.giveUp()
+    this.#isGivingUp = this.isOpen
+  }
+
+  /** This peer may write: what is still set aside waits for the state of the network. */
+  keep() {
+    this.#isGivingUp = false
   }
 
   // -- step by step -------------------------------------------------------------------------------
 
   /**
-   * Sets writes aside, or settles what becomes of them: some of them.
+   * Sets writes aside, gives them up, or settles what becomes of them: some of them.
    *
    * @returns {boolean} whether nothing is left to do
    */
   work() {
-    if (this.#isSettingAside) this.#setAside()
+    if (this.#isGivingUp) this.#giveSomeUp()
+    else if (this.#isSettingAside) this.#setAside()
     else if (this.#ending === ALONE) this.#restore()
     else if (this.#ending !== null) this.#end()
     if (!this.isOpen) this.#ending = null
-    return !this.#isSettingAside && this.#ending === null
+    return !(this.#isGivingUp || this.#isSettingAside || this.#ending !== null)
+  }
+
+  #giveSomeUp() {
+    this.#port.refused(this.#aside.giveUp(STEP_WRITES), [])
+    this.#isGivingUp = this.#aside.size > 0
   }
 
   #setAside() {

@@ -74,16 +74,13 @@ export class Aside {
   }
 
   /**
-   * Lets go of all.
+   * Lets go of some of the writes, the oldest first. A batch goes as a whole.
    *
+   * @param {number} most how many at most
    * @returns {KeyedEntry[]} the writes
    */
-  giveUp() {
-    /** @type {KeyedEntry[]} */
-    const writes = [...this.#writes.values()].map(({ key, entry }) => [key, entry])
-    this.#writes.clear()
-    this.#queue = new Queue()
-    return writes
+  giveUp(most) {
+    return Array.from(this.#takeFirst(most), ({ key, entry }) => [key, entry])
   }
 
   /**
@@ -125,13 +122,7 @@ export class Aside {
   end(most) {
     /** @type {Return} */
     const result = { offered: [], taken: [], superseded: [] }
-    /** @type {Waiting | undefined} */
-    let last
-    for (; most > 0 || areTogether(last, this.#queue.first); most--) {
-      last = this.#queue.shift()
-      if (last === undefined) break
-      if (this.#take(last)) this.#settle(last, result)
-    }
+    for (const write of this.#takeFirst(most)) this.#settle(write, result)
     return result
   }
 
@@ -150,6 +141,17 @@ export class Aside {
       offered.push(update)
     } else {
       superseded.push([key, entry])
+    }
+  }
+
+  /** @param {number} most */
+  *#takeFirst(most) {
+    /** @type {Waiting | undefined} */
+    let last
+    for (; most > 0 || areTogether(last, this.#queue.first); most--) {
+      last = this.#queue.shift()
+      if (last === undefined) break
+      if (this.#take(last)) yield last
     }
   }
 

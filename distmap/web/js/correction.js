@@ -77,17 +77,22 @@ export class Correction {
 
   *#run() {
     const { clock, entries } = this.#replica
-    /** @type {KeyedEntry[]} */
-    const ahead = []
+    /** @type {KeyedEntry[][]} of each step, by stamp at its end */
+    const ahead = [[]]
     let looked = 0
     // What is written here is later than all that is not from the future.
     for (const [key, entry] of entries) {
-      if (looked > 0 && looked % STEP_ENTRIES === 0) yield* this.#pause()
+      if (looked > 0 && looked % STEP_ENTRIES === 0) {
+        ahead.at(-1)?.sort(byStamp)
+        ahead.push([])
+        yield* this.#pause()
+      }
       looked++
       const now = entries.get(key) ?? entry // the pause may have been long
       if (!clock.isAhead(now.stamp)) clock.observe(now.stamp)
-      else if (!this.#outbox.isUnsent(key, now)) ahead.push([key, now])
+      else if (!this.#outbox.isUnsent(key, now)) ahead.at(-1)?.push([key, now])
     }
+    ahead.at(-1)?.sort(byStamp)
     yield* this.#stampAnew()
     yield* this.#hold(ahead)
   }
@@ -117,17 +122,21 @@ export class Correction {
     }
   }
 
-  /** @param {KeyedEntry[]} ahead */
+  /** @param {KeyedEntry[][]} ahead */
   *#hold(ahead) {
-    // By stamp: in the order they were written, those of a batch together.
-    ahead.sort(byStamp)
     const stamps = new Restamper(this.#replica.clock)
-    for (let at = 0, end = 0; at < ahead.length; at = end) {
-      if (at > 0) yield* this.#pause()
-      end = at + STEP_HELD
-      while (end < ahead.length && byStamp(ahead[end], ahead[end - 1]) === 0) end++
-      this.#holdSome(ahead.slice(at, end), stamps)
+    /** @type {KeyedEntry[]} */
+    let items = []
+    // By stamp: in the order they were written, those of a batch together.
+    for (const item of merged(ahead)) {
+      if (items.length >= STEP_HELD && byStamp(item, items[items.length - 1]) !== 0) {
+        this.#holdSome(items, stamps)
+        items = []
+        yield* this.#pause()
+      }
+      items.push(item)
     }
+    this.#holdSome(items, stamps)
   }
 
   /**
@@ -155,5 +164,28 @@ export class Correction {
   /** @param {Entry | undefined} entry */
   #isOwn(entry) {
     return entry !== undefined && this.#writers.has(entry.stamp.writer)
+  }
+}
+
+/**
+ * Many lists as one, each of them in the order of its stamps; no further than is asked for.
+ *
+ * @param {KeyedEntry[][]} lists
+ * @returns {Generator<KeyedEntry, void>}
+ */
+function* merged(lists) {
+  if (lists.length < 2) return yield* lists[0] ?? []
+  const ones = merged(lists.slice(0, lists.length >> 1))
+  const others = merged(lists.slice(lists.length >> 1))
+  let one = ones.next()
+  let other = others.next()
+  while (!one.done || !other.done) {
+    if (other.done || (!one.done && byStamp(one.value, other.value) <= 0)) {
+      yield /** @type {KeyedEntry} */ (one.value)
+      one = ones.next()
+    } else {
+      yield other.value
+      other = others.next()
+    }
   }
 }

@@ -59,6 +59,8 @@ export class Outbox {
   #sentBytes = 0
   #number = 0
   #session = 0
+  /** What was sent up to this message stands in the queue again. */
+  #requeued = 0
   /** How many sweeps were begun. */
   sweeps = 0
   /** A stream is open to the relay. */
@@ -200,18 +202,25 @@ export class Outbox {
   /**
    * Goes on with a sweep; what comes meanwhile is not a part of it.
    *
-   * @param {number} most how many writes at most
+   * @param {number} most how many writes at most; a batch goes as a whole
    * @param {(write: Waiting) => boolean} keep is called with each write; if it returns false the
    *   outbox lets go of it
    */
   sweep(most, keep) {
-    for (; most > 0 && this.isSweeping; most--) {
+    /** @type {Waiting | undefined} */
+    let write
+    for (; this.isSweeping && (most > 0 || areTogether(write, this.#back.first)); most--) {
       this.#toSweep--
-      const write = this.#back.shift()
+      write = this.#back.shift()
       if (write === undefined || !this.#isLast(write)) continue
       if (keep(write)) this.#front.push(write)
       else this.#waiting.delete(write.key)
     }
+  }
+
+  /** Ends a sweep early: what it has not come to goes on waiting. */
+  endSweep() {
+    this.#toSweep = 0
   }
 
   // -- the stream ---------------------------------------------------------------------------------
@@ -221,7 +230,7 @@ export class Outbox {
     this.goOffline()
     this.isOnline = true
     this.#session++
-    this.#number = 0
+    this.#number = this.#requeued = 0
   }
 
   /** The stream is gone: what was not acknowledged waits. */
@@ -234,8 +243,10 @@ export class Outbox {
 
   /** @param {Queue<Waiting>} queue */
   #putSentBefore(queue) {
-    const writes = [...this.#sent].flatMap((sent) => sent.writes)
+    const sent = [...this.#sent].filter(({ number }) => number > this.#requeued)
+    const writes = sent.flatMap((each) => each.writes)
     queue.unshift(writes.filter((write) => this.#isLast(write)))
+    this.#requeued = this.#number
   }
 
   /** The next message to send; null if there is none, or too much is on its way. */

@@ -51,7 +51,7 @@ export class Peer {
    */
   constructor(replica, port, nowMs) {
     this.replica = replica
-    this.reading = new Reading(replica, this.outbox)
+    this.reading = new Reading(replica, this.outbox, port)
     this.time = new Timekeeper(replica, this.outbox, port, nowMs)
     this.absence = new Absence(replica, this.outbox, port)
     this.#port = port
@@ -142,8 +142,11 @@ export class Peer {
       if (isName(control[1])) this.#port.serve(control[1], false)
     } else if (control[0] === "reader") {
       if (isName(control[1])) this.#port.serve(control[1], true)
-    } else if (control[0] === "refused") this.#toldAccess(READ)
-    else {
+    } else if (control[0] === "refused") {
+      this.#toldAccess(READ)
+      this.isBusy = true
+      this.#port.workSoon()
+    } else {
       this.time.answered(control[1], control[2])
       this.work()
       this.release()
@@ -167,9 +170,9 @@ export class Peer {
 
   /** @param {unknown} access */
   #toldAccess(access) {
-    const { updates, writes } = this.reading.told(access)
-    if (this.reading.only) writes.push(...this.absence.giveUp())
-    if (writes.length) this.#port.refused(writes, updates)
+    this.reading.told(access)
+    if (this.reading.only) this.absence.giveUp()
+    else this.absence.keep()
   }
 
   /**
@@ -249,7 +252,8 @@ export class Peer {
    * @param {number} [most] how many messages at most; the rest is sent in later turns
    */
   sendWrites(most = TURN_MESSAGES) {
-    while (this.#online && !this.time.correction.isOn) {
+    if (this.time.correction.isOn || this.reading.isTakingBack) return
+    while (this.#online) {
       const message = this.outbox.nextMessage()
       if (message === null) return
       this.#port.send(message)
@@ -307,7 +311,7 @@ export class Peer {
    * only.
    */
   work() {
-    this.isBusy = !(this.time.work() && this.absence.work())
+    this.isBusy = !(this.time.work() && this.reading.work() && this.absence.work())
     this.sendWrites()
     if (this.isBusy) {
       this.#port.workSoon()

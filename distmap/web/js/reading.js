@@ -1,9 +1,11 @@
 // What a peer may do, and what its own writes replaced while that is not known: those of a peer that
-// may only read are taken back.
+// may only read are taken back, some in each step.
 
 /** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Outbox } from "./outbox.js" */
+/** @import { Port } from "./port.js" */
+import { STEP_WRITES } from "./absence.js"
 
 export const READ = "read"
 export const WRITE = "write"
@@ -15,8 +17,12 @@ export class Reading {
    * @type {string | null}
    */
   access = null
+  /** Own writes wait that the relay will not take: nothing is sent. */
+  isTakingBack = false
   #replica
   #outbox
+  #port
+  #sweep = -1
   #known = false
   /**
    * By key, what the first of several own writes replaced.
@@ -26,12 +32,14 @@ export class Reading {
   #originals = new Map()
 
   /**
-   * @param {Replica} replica
-   * @param {Outbox} outbox
+   * @param {Replica} replica its entries
+   * @param {Outbox} outbox its writes that wait
+   * @param {Port} port where to act
    */
-  constructor(replica, outbox) {
+  constructor(replica, outbox, port) {
     this.#replica = replica
     this.#outbox = outbox
+    this.#port = port
   }
 
   /** Whether this peer may only read. */
@@ -48,40 +56,71 @@ export class Reading {
     if (!this.#known && !this.#originals.has(key)) this.#originals.set(key, old)
   }
 
-  /** The stream is gone: the relay may say something else next time. */
+  /**
+   * The stream is gone: the relay may say something else next time. What it said holds until then,
+   * so taking back goes on.
+   */
   lost() {
     this.#known = false
   }
 
   /**
-   * The relay has told what this peer may do.
+   * The relay has told what this peer may do. If it may only read, work() takes back the own writes
+   * that wait. If it may write after all, those that are left are sent.
    *
    * @param {unknown} access
-   * @returns {{ updates: Update[], writes: KeyedEntry[] }} what changed in the replica, and the own
-   *   writes that the relay will not take
    */
   told(access) {
     this.#known = access !== READ
     this.access = this.#known ? WRITE : READ
-    const originals = this.#originals
-    this.#originals = new Map()
-    /** @type {Update[]} */
-    const updates = []
+    if (this.#known && this.#sweep === this.#outbox.sweeps) this.#outbox.endSweep()
+    this.#sweep = -1
+    this.isTakingBack = !this.#known && this.#outbox.size > 0
+    if (!this.isTakingBack) this.#originals = new Map()
+  }
+
+  /**
+   * Takes some writes back.
+   *
+   * @returns {boolean} whether nothing is left to do
+   */
+  work() {
+    if (this.isTakingBack) this.#takeSomeBack()
+    return !this.isTakingBack
+  }
+
+  #takeSomeBack() {
     /** @type {KeyedEntry[]} */
     const writes = []
-    if (this.#known) return { updates, writes }
-    this.#outbox.beginSweep({ sent: true })
-    this.#outbox.sweep(Infinity, ({ key, entry }) => {
+    /** @type {Update[]} */
+    const updates = []
+    // It begins, or another sweep has come in between.
+    if (this.#sweep !== this.#outbox.sweeps) this.#sweep = this.#outbox.beginSweep({ sent: true })
+    this.#outbox.sweep(STEP_WRITES, ({ key, entry }) => {
       writes.push([key, entry])
+      const original = this.#originals.get(key)
+      this.#originals.delete(key)
+      if (this.#replica.entries.get(key) === entry) {
+        updates.push(this.#takeBack(key, entry, original))
+      }
       return false
     })
-    for (const [key, entry] of writes) {
-      if (this.#replica.entries.get(key) !== entry) continue
-      const gone = this.#replica.forget(key)
-      const original = originals.get(key)
-      const back = original && this.#replica.merge(key, original, { trusted: true })
-      updates.push(back ? { ...back, old: entry } : gone)
+    if (!this.#outbox.isSweeping) {
+      this.isTakingBack = false
+      this.#originals = new Map()
     }
-    return { updates, writes }
+    if (writes.length) this.#port.refused(writes, updates)
+  }
+
+  /**
+   * @param {string} key
+   * @param {Entry} entry
+   * @param {Entry} [original]
+   * @returns {Update}
+   */
+  #takeBack(key, entry, original) {
+    const gone = this.#replica.forget(key)
+    const back = original && this.#replica.merge(key, original, { trusted: true })
+    return back ? { ...back, old: entry } : gone
   }
 }
