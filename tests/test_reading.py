@@ -435,6 +435,7 @@ class TakingBackMaps(MemoryTestCase):
         self.network.settle(0.1)
         self.network.cut(self.shared.connection)
         self.written = [self.shared.set(key, "mine") for key in self.keys]
+        self.addCleanup(lambda: [each.addErrback(lambda _: None) for each in self.written])
 
     def on_turn(self, then: Callable[[int], object]) -> None:
         """Calls `then` after each turn in which some are taken back, with how many are left."""
