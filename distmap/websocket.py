@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.error import ConnectionLost as TransportLost
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, ITCPTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -200,6 +200,8 @@ class ClientSocket(BaseSocket, WebSocketClientProtocol):  # type: ignore[misc]
     def onOpen(self) -> None:
         transport: Any = self.transport
         transport.registerProducer(self, True)
+        if ITCPTransport.providedBy(transport):  # by default small messages may wait for 40 ms
+            transport.setTcpNoDelay(True)
         super().onOpen()
 
     def pauseProducing(self) -> None:

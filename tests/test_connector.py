@@ -101,6 +101,7 @@ class Attempts(ConnectorTestCase):
         _, port = start_relay(self)
         attempt = self.connect(f"ws://127.0.0.1:{port}/")
         await attempt.opened()
+        self.assertTrue(attempt.transport.transport.getTcpNoDelay())
         attempt.transport.send(b'["a","new",{"meta":"/x","opts":{"readable":true}}]\n')
         await until(lambda: attempt.messages)
         self.assertIn(b"unknown-route", attempt.messages[0])
