@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from tests.simulation.node_process import Edit
+from tests.simulation.planting import Bug, registers
 
-
-class NodeBug(NamedTuple):
-    """A planted bug.
-
-    Attributes:
-        build: tells what to put in the place of what.
-        among: only plans with one of these faults are tried; empty: all are.
-    """
-
-    build: Callable[[], Edit]
-    among: frozenset[str]
-
-
-NODE_BUGS: Final[dict[str, NodeBug]] = {}
+NODE_BUGS: Final[dict[str, Bug]] = {}
 
 
 def node_bug(*among: str) -> Callable[[Callable[[], Edit]], Callable[[], Edit]]:
-    """Registers a bug; its docstring says what is wrong, its name is that of the function.
-
-    Args:
-        among: faults without which it does no harm.
-    """
-
-    def register(build: Callable[[], Edit]) -> Callable[[], Edit]:
-        NODE_BUGS[build.__name__.replace("_", " ")] = NodeBug(build, frozenset(among))
-        return build
-
-    return register
+    """Registers a bug of the JavaScript client; see :func:`registers`."""
+    return registers(NODE_BUGS, among)
 
 
 @node_bug()
