@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from twisted.internet.tcp import Connection
+from twisted.protocols.policies import ProtocolWrapper
 
 UNSENT_BYTES: Final = 128 * 1024
 _UNSENT_OPTION: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
@@ -20,8 +21,8 @@ def bound_unsent(transport: Any) -> None:
     it. What is on its way is left to TCP, so a long way is as fast as before. It is done where
     the system can: not on a UNIX socket, nor on Windows.
     """
-    while (below := getattr(transport, "transport", None)) is not None:  # TLS stands in between
-        transport = below
+    while isinstance(transport, ProtocolWrapper):  # as TLS is one
+        transport = transport.transport
     if _UNSENT_OPTION is not None and isinstance(transport, Connection):
         with suppress(OSError):
             transport.getHandle().setsockopt(socket.IPPROTO_TCP, _UNSENT_OPTION, UNSENT_BYTES)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import socket
-from types import SimpleNamespace
 from typing import Any
 from unittest import skipUnless
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -102,7 +102,8 @@ class BoundUnsent(SynchronousTestCase):
         for tls in (False, True):
             with self.subTest(tls=tls):
                 transport = self.connection(socket.AF_INET)
-                above: Any = SimpleNamespace(transport=transport)
+                above: Any = ProtocolWrapper(WrappingFactory(Factory()), Protocol())
+                above.transport = transport
                 bound_unsent(above if tls else transport)
                 self.assertEqual(unsent_bytes(transport), UNSENT_BYTES)
 
