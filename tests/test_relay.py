@@ -263,7 +263,7 @@ class SlowTestCase(TestCase):
         for connection in self.service.server.connections:
             transport = self.tcp(connection.socket.transport)
             buffered = len(transport.dataBuffer) + transport._tempDataLen
-            self.largest = max(self.largest, buffered + connection._queued_bytes)
+            self.largest = max(self.largest, buffered + connection.queued_bytes)
 
     async def until_count(self, what: Sized, count: int) -> None:
         """Waits until it has so many."""
