@@ -599,6 +599,14 @@ class Handshakes(TestCase):
             await peer.opened()
             self.assertIn(wanted, peer.head.decode().splitlines()[0])
 
+    async def test_an_address_that_two_proxies_told(self) -> None:
+        """Each in a line of its own: the limit is that of who stands behind both."""
+        options = RelayOptions(trusted_proxies=["127.0.0.0/8"], connections_per_address=1)
+        _, port = start_relay(self, options)
+        for address, wanted in (("5", " 101 "), ("5", " 429 "), ("6", " 101 ")):
+            told = (f"X-Forwarded-For: 203.0.113.{address}", "X-Forwarded-For: 127.0.0.9")
+            self.assertIn(wanted, await self.answer(port, *told))
+
     async def test_headers_that_are_no_text(self) -> None:
         """They are refused, or do not count, and make no noise in the log."""
         _, port = start_relay(self, RelayOptions(trusted_proxies=["127.0.0.1"]))
