@@ -76,7 +76,7 @@ class Key:
             )
         except ImportError as error:
             raise InvalidValue(
-                f"a PEM needs cryptography, as in distmap[tickets]: {error}"
+                f"a PEM needs cryptography, as in distmap[tls]: {error}"
             ) from None
         self.can_sign = b"PRIVATE KEY" in text
         try:
