@@ -107,7 +107,8 @@ define make_venv
   { echo 'Missing: $(PYTHON) with venv (Debian: apt-get install $(notdir $(PYTHON))-venv)' >&2; exit 1; }
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
   { echo 'Missing: Python 3.11 or newer; name one that you have, as in: make PYTHON=python3.13' >&2; exit 1; }
-$(PYTHON) -m venv --clear $(@D)
+# What ensurepip brings is as old as Python, and may have known holes.
+$(PYTHON) -m venv --clear --upgrade-deps $(@D) >/dev/null
 @touch $(@D)/.python$$($(WHICH_VERSION))
 endef
 

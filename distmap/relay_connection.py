@@ -17,7 +17,7 @@ from distmap.frames import MESSAGE_BYTES
 from distmap.relay_intake import Intake
 from distmap.relay_port import Owner, Socket
 from distmap.router import Link
-from distmap.writing import write_now
+from distmap.writing import bound_unsent, write_now
 
 PROTOCOL_ERROR: Final = 1002
 
@@ -134,6 +134,7 @@ class RelayConnection:
         # Until here the transport belonged to twisted.web, which was its producer.
         transport.unregisterProducer()
         transport.registerProducer(self, True)
+        bound_unsent(transport)
         self.link = self._owner.core.connect(self.name)
         self.link.owner = self
         self.opened_at = self._owner.reactor.seconds()

@@ -13,11 +13,12 @@ from distmap.connector import WebSocketConnector
 from distmap.errors import ConnectionProblem
 from distmap.relay import RelayService
 from distmap.websocket_options import WebSocketOptions
+from distmap.writing import UNSENT_BYTES
 from tests.support.certificates import make_certificate, trust
 from tests.support.peers import free_port
 from tests.support.processes import folder, until
 from tests.support.resolver import Resolver
-from tests.support.sockets import Listener, start_relay
+from tests.support.sockets import Listener, start_relay, unsent_bytes
 
 reactor: Any = _reactor
 
@@ -270,6 +271,9 @@ class Tls(ConnectorTestCase):
         other.transport.send(big + b'["a","data","%b"]\n' % (b"y" * 500_000))
         await until(lambda: sum(map(len, attempt.messages)) > 500_000)
         self.assertEqual({type(each) for each in attempt.messages}, {bytes})
+        ends = [each.socket.transport for each in service.server.connections]
+        for end in [*ends, attempt.transport.transport]:
+            self.assertEqual(unsent_bytes(end.transport), UNSENT_BYTES)
 
     async def test_closing_takes_no_time(self) -> None:
         trust(self, self.certificate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
 from base64 import b64encode
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
 from distmap.relay import RelayOptions, RelayService
+from distmap.writing import UNSENT_BYTES
 from tests.support.processes import until
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -185,6 +187,14 @@ def start_relay(
     test.addCleanup(service.stopService)
     listening: Any = service.port
     return service, listening.getHost().port
+
+
+def unsent_bytes(transport: Any) -> int:
+    """How much unsent the system takes of a TCP transport; UNSENT_BYTES if it has no bound."""
+    option: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is None:
+        return UNSENT_BYTES
+    return int(transport.getHandle().getsockopt(socket.IPPROTO_TCP, option))
 
 
 class Listener(Factory):
