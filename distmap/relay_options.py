@@ -22,7 +22,7 @@ class RelayOptions:
         origins: of the pages that may connect beside those of the relay's own host, such as
             ``https://example.com``; ``*`` for all.
         trusted_proxies: addresses and networks of the proxies in front of the relay, whose
-            ``X-Forwarded-For`` counts; ``unix`` for one on a UNIX socket.
+            ``X-Forwarded-For`` and ``X-Forwarded-Proto`` count; ``unix`` for one on a UNIX socket.
         authorizer_seconds: how long the authorizer has for an answer, and a connection to show
             credentials if it has to.
         log_streams: log each stream that is opened and closed, with its route.

@@ -99,12 +99,14 @@ class RelayServer:
             self._log.debug("{host} refused: {text}", host=host, text=refusal.text)
         return refusal
 
-    def handshake_problem(self, address: str, origin: str | None, host: str | None) -> str | None:
+    def handshake_problem(
+        self, address: str, origin: str | None, host: str | None, *, secure: bool = False
+    ) -> str | None:
         """Why a page may not connect, which is logged and counted; None if it may: see
         :func:`distmap.origins.origin_problem`.
         """
         loopback = is_loopback(address) and not self.proxies.trusts(address)
-        problem = origin_problem(origin, host, self._origins, loopback=loopback)
+        problem = origin_problem(origin, host, self._origins, loopback=loopback, secure=secure)
         if problem is not None:
             self.counts.observe("refused", {"code": "origin"})
             self._log.info("{name} refused: {problem}", name=address or "unix", problem=problem)
