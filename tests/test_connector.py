@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -15,7 +14,7 @@ from distmap.errors import ConnectionProblem
 from distmap.relay import RelayService
 from distmap.websocket_options import WebSocketOptions
 from distmap.writing import UNSENT_BYTES
-from tests.support.certificates import make_certificate
+from tests.support.certificates import make_certificate, trust
 from tests.support.peers import free_port
 from tests.support.processes import folder, until
 from tests.support.resolver import Resolver
@@ -260,21 +259,8 @@ class Tls(ConnectorTestCase):
         self.addCleanup(service.stopService)
         return service
 
-    def trust(self) -> None:
-        """Makes the test's certificate one that this machine trusts."""
-        before = os.environ.get("SSL_CERT_FILE")
-        os.environ["SSL_CERT_FILE"] = str(self.certificate)
-
-        def restore() -> None:
-            if before is None:
-                del os.environ["SSL_CERT_FILE"]
-            else:
-                os.environ["SSL_CERT_FILE"] = before
-
-        self.addCleanup(restore)
-
     async def test_relay(self) -> None:
-        self.trust()
+        trust(self, self.certificate)
         service = self.start()
         attempt = self.connect(f"wss://localhost:{service.port.getHost().port}/")
         await attempt.opened()
@@ -290,7 +276,7 @@ class Tls(ConnectorTestCase):
             self.assertEqual(unsent_bytes(end.transport), UNSENT_BYTES)
 
     async def test_closing_takes_no_time(self) -> None:
-        self.trust()
+        trust(self, self.certificate)
         service = self.start()
         for closes in ("client", "relay"):
             await self.close_tls(service, closes)
@@ -318,7 +304,7 @@ class Tls(ConnectorTestCase):
         self.assertIn("certificate verify failed", str(problem))
 
     async def test_certificate_of_another(self) -> None:
-        self.trust()
+        trust(self, self.certificate)
         Resolver("127.0.0.1").install(self)
         service = self.start()
         problem = await self.problem(f"wss://other.example:{service.port.getHost().port}/")

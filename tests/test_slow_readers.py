@@ -96,5 +96,8 @@ class SlowReaders(TestCase):
 
     def held_bytes(self) -> int:
         """What all queues hold together: what stands in several of them is there once."""
-        frames = {id(each): len(each) for one in self.server.connections for each in one._queue}
-        return sum(frames.values())
+        queues = [each._queue.frames for each in self.server.connections if each._queue]
+        frames = {id(frame): len(frame) for queue in queues for frame in queue}
+        held_bytes = sum(frames.values())
+        self.assertEqual(self.server.backlog.queued_bytes, held_bytes)
+        return held_bytes

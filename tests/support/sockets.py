@@ -49,7 +49,7 @@ class RawPeer(Protocol):
 
     transport: Any
 
-    def __init__(self, path: str = "/", headers: str = "") -> None:
+    def __init__(self, path: str = "/", headers: str = "", host: str = "localhost") -> None:
         self.head = b""
         self.frames: list[tuple[int, bytes]] = []
         self.lines: list[Any] = []
@@ -57,12 +57,13 @@ class RawPeer(Protocol):
         self.is_closed = False
         self._path = path
         self._headers = headers
+        self._host = host
         self._data = b""
 
     def connectionMade(self) -> None:
         key = b64encode(os.urandom(16)).decode()
         self.transport.write(
-            f"GET {self._path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            f"GET {self._path} HTTP/1.1\r\nHost: {self._host}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
             f"Sec-WebSocket-Version: 13\r\n{self._headers}\r\n".encode()
         )
