@@ -189,7 +189,8 @@ class Credentials:
         if self._fetching is not None:
             return  # there will be others in a moment
         for member in self._members():
-            if member.let_in is None:
+            # One was perhaps refused for what was shown before.
+            if member.let_in is None or (self._renewal.waits and not member.let_in):
                 member.reopen()
         self._renewal.judged()
 

@@ -21,19 +21,22 @@ class Renewal:
     Args:
         reactor: for the timer.
         members: gives the maps of the connection.
+
+    Attributes:
+        waits: whether there is one that has not fired.
     """
 
     def __init__(self, reactor: IReactorTime, members: Callable[[], Iterable[Member]]) -> None:
         self._reactor = reactor
         self._members = members
         self._waiters = Waiters()
-        self._waits = self._judged = False
+        self.waits = self._judged = False
         self._timer: IDelayedCall | None = None
 
     def wait(self) -> Awaitable[None]:
         """A new one; what was judged before does not count for it."""
         self.again()
-        self._waits = True
+        self.waits = True
         deferred: Awaitable[None] = self._waiters.wait()
         return deferred
 
@@ -44,7 +47,7 @@ class Renewal:
 
     def shown(self) -> None:
         """The relay has been shown something."""
-        if self._waits and self._timer is None:
+        if self.waits and self._timer is None:
             self._timer = self._reactor.callLater(JUDGE_SECONDS, self._late)
 
     def judged(self) -> None:
@@ -54,7 +57,7 @@ class Renewal:
 
     def check(self) -> None:
         """Settles them if it is known of all maps whether they are open."""
-        if not (self._waits and self._judged):
+        if not (self.waits and self._judged):
             return
         members = list(self._members())
         if any(member.let_in is None for member in members):
@@ -65,7 +68,7 @@ class Renewal:
     def settle(self, problem: BaseException | None) -> None:
         """They fire: with None, or with what went wrong."""
         self.again()
-        self._waits = False
+        self.waits = False
         self._waiters.fire(problem)
 
     def _late(self) -> None:

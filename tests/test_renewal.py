@@ -224,6 +224,21 @@ class Offline(RenewalTestCase):
         self.assertIsNone(self.successResultOf(renewed))
         self.assertEqual(fruits.status, "ready")
 
+    def test_refused_for_what_was_shown_before(self) -> None:
+        """The map was opened behind the old ones: its refusal is none of the new ones."""
+        later: Deferred[str] = Deferred()
+        sources: list[Any] = [lambda: later, lambda: "wrong"]
+        self.shown = lambda: sources.pop()()
+        fruits = DistributedMap(self.connection, "/fruits")
+        renewed = self.connection.renew()
+        for seconds in (0, 1):
+            self.network.settle(seconds)
+            self.assertNoResult(renewed)
+        later.callback("write")
+        self.network.settle()
+        self.assertIsNone(self.successResultOf(renewed))
+        self.assertEqual(fruits.status, "ready")
+
     def test_closed(self) -> None:
         answer: Deferred[str] = Deferred()
         self.open()

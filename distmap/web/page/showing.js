@@ -1,7 +1,7 @@
 // The connection, and what it shows to the relay: the credentials that somebody gave to this tab.
 
 import { connect } from "../distmap.js"
-import { MAX_CREDENTIALS_BYTES } from "../js/credentials.js"
+import { MAX_CREDENTIALS_BYTES } from "../js/fetching.js"
 import { isOver, isWellFormed } from "../js/text.js"
 
 const NORMAL = 1000
