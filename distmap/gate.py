@@ -113,8 +113,11 @@ class Gate:
         self.credentials = credentials
         self.waits = self.renewing = False
         self.unjudged += 1
-        for uri in [uri for uri, (grant, _) in self.grants.items() if grant.access == NONE]:
-            del self.grants[uri]
+        # What was granted for others holds where it is in use, until that is answered anew.
+        used = set(self.streams.values())
+        for uri, (grant, _) in list(self.grants.items()):
+            if grant.access == NONE or uri not in used:
+                del self.grants[uri]
         # An answer to what was shown before counts no more.
         self.to_ask = dict.fromkeys([*self.asked, *self.streams.values(), *self.to_ask])
         self.asked.clear()

@@ -357,6 +357,22 @@ class Expiry(EntranceTestCase):
         self.assertEqual(client.heard(held)[0], REFUSED)
         self.assertEqual(client.data(stream), [["judged"]] * 2)  # one for each
 
+    def test_what_others_gave_is_forgotten_where_it_is_not_in_use(self) -> None:
+        self.answers = {("old", "/u"): WRITE, ("old", "/v"): WRITE, ("less", "/u"): READ}
+        self.answers["less", "/v"] = READ
+        client, stream = self.come("old")
+        assert stream is not None
+        used, left = client.join(), client.join("/v")
+        self.world.settle()
+        client.mux.close(left)
+        client.send(stream, "less")
+        self.world.settle()
+        self.assertEqual(client.heard(used)[-2][1][1], "changed")
+        for uri in ("/u", "/v"):
+            again = client.join(uri)
+            self.world.settle()
+            self.assertEqual(client.data(again)[0][1]["access"], "read")
+
     def test_a_stream_on_which_the_relay_may_not_speak(self) -> None:
         client = self.world.client()
         stream = client.open(CREDENTIALS, readable=False)
