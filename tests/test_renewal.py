@@ -227,8 +227,8 @@ class Offline(RenewalTestCase):
     def test_refused_for_what_was_shown_before(self) -> None:
         """The map was opened behind the old ones: its refusal is none of the new ones."""
         later: Deferred[str] = Deferred()
-        sources: list[Any] = [lambda: later, lambda: "wrong"]
-        self.shown = lambda: sources.pop()()
+        given: list[Any] = [later, "wrong"]
+        self.shown = given.pop
         fruits = DistributedMap(self.connection, "/fruits")
         renewed = self.connection.renew()
         for seconds in (0, 1):

@@ -171,7 +171,9 @@ test("what is refused is tried again, ever more rarely", async () => {
   await network.pass(3600)
   const tries = network.last.received.join("").split('"new",{"meta":{"route":"/fruits/').length
   assert.ok(tries > 5 && tries < 30, String(tries))
-  assert.deepEqual([asked, map.status, warnings], [1, "offline", []])
+  assert.deepEqual([asked, map.status], [1, "offline"])
+  const told = "distmap: the relay ended the channel of /fruits (refused): you may not do this"
+  assert.deepEqual(warnings, [told])
 })
 
 test("writes that are taken back are told once, though nobody looks", async () => {

@@ -29,12 +29,17 @@ test("a connection that is refused waits for minutes", () => {
   assert.equal(tries.failed(new Unauthorized("no")), 10)
 })
 
-test("a channel that is refused too", () => {
+test("a channel that is refused too, and that is news once", () => {
+  const refusal = new AccessRefused("no")
   const reopenings = new Reopenings(() => 1)
-  assert.deepEqual(MINUTES.map(() => reopenings.ended(new AccessRefused("no"))), MINUTES)
+  assert.deepEqual(MINUTES.map(() => reopenings.ended(refusal)), MINUTES.map((s, at) => [s, at > 0]))
+  reopenings.reset()
+  assert.deepEqual(reopenings.ended(refusal), [10, true])
+  reopenings.letIn()
+  assert.deepEqual(reopenings.ended(refusal), [20, false])
   reopenings.reset()
   const slow = new StreamError("slow", "slow")
-  assert.deepEqual([1, 2, 3, 4, 5].map(() => reopenings.ended(slow)), [1, 2, 4, 8, 10])
+  assert.deepEqual([1, 2, 3, 4, 5].map(() => reopenings.ended(slow)[0]), [1, 2, 4, 8, 10])
 })
 
 test("what a close frame means", () => {

@@ -160,6 +160,7 @@ export class Seat {
       this.peer.receive(payload)
       if (this.letIn === null) {
         this.letIn = true
+        this.#reopenings.letIn()
         this.#connection.judged()
       }
     } catch (error) {
@@ -181,7 +182,12 @@ export class Seat {
       ? new AccessRefused(error.message)
       : (error ?? new StreamError("the relay closed the channel", "closed"))
     this.letIn = isRefused ? false : null
-    this.#reopenTimer = this.#scheduler.later(this.#reopenings.ended(problem), () => this.#open())
+    const [delay, isKnown] = this.#reopenings.ended(problem)
+    if (!isKnown) {
+      const { code, message } = problem
+      console.warn(`distmap: the relay ended the channel of ${this.uri} (${code}): ${message}`)
+    }
+    this.#reopenTimer = this.#scheduler.later(delay, () => this.#open())
     this.#listener.statusChanged(OFFLINE, problem)
     this.#connection.judged()
   }

@@ -1,5 +1,6 @@
-// When a connection or a channel is tried again.
+// When a connection or a channel is tried again, and whether that is news.
 
+/** @import { RemoteError } from "./errors.js" */
 import { Backoff, LAST_REFUSED_SECONDS, REFUSED_SECONDS } from "./backoff.js"
 import { AccessRefused, ConnectionProblem, Unauthorized } from "./errors.js"
 
@@ -51,6 +52,7 @@ export class Tries {
 export class Reopenings {
   #random
   #count = 0
+  #told = ""
 
   /** @param {() => number} random gives a number from 0 to 1; for the jitter */
   constructor(random) {
@@ -60,14 +62,22 @@ export class Reopenings {
   /**
    * The relay has ended the channel.
    *
-   * @param {Error} problem
-   * @returns {number} after how many seconds it is to be opened again
+   * @param {RemoteError} problem
+   * @returns {[delaySeconds: number, isKnown: boolean]} after how many seconds it is to be opened
+   *   again; and whether this is no news: the same as at the last try
    */
   ended(problem) {
     const isRefused = problem instanceof AccessRefused
     const [least, most] = isRefused ? REFUSED_AGAIN_SECONDS : REOPEN_SECONDS
     const range = Math.min(most, least * 2 ** this.#count++)
-    return range * (0.5 + this.#random() / 2)
+    const told = this.#told
+    this.#told = `${problem.code} ${problem.message}`
+    return [range * (0.5 + this.#random() / 2), told === this.#told]
+  }
+
+  /** The relay has opened it: what ends it now is news. */
+  letIn() {
+    this.#told = ""
   }
 
   /** It does well, or there is no connection any more, or there is hope. */
