@@ -12,6 +12,7 @@ export const { connection } = showing
 
 const LOOK = {
   ...{ position: "fixed", inset: "auto 0 0", display: "flex", flexWrap: "wrap", gap: ".5rem" },
+  alignItems: "center",
   ...{ padding: ".75rem 1rem", background: "Canvas", borderTop: "1px solid" },
 }
 
@@ -32,6 +33,7 @@ export function guarded(map, controls = []) {
   document.body.append(form)
   input.type = "password"
   input.autocomplete = "current-password"
+  input.placeholder = "Credentials"
   input.setAttribute("aria-label", "Credentials")
   button.append("Use")
   form.addEventListener("submit", (event) => {
