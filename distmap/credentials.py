@@ -137,7 +137,6 @@ class Credentials:
     def _forget(self) -> None:
         self._session = self._stream = None
         self._is_asked = False
-        self._unjudged = 0
         self._renewal.again()
         self._stop_fetching()
 

@@ -149,6 +149,22 @@ class Sources(RenewalTestCase):
         for renewed in (first, second):
             self.assertIsNone(self.successResultOf(renewed))
 
+    def test_the_relay_judges_what_was_shown_before(self) -> None:
+        answer: Deferred[str] = Deferred()
+        given: Deferred[str] = Deferred()
+        self.authorizer.answers["slow"] = lambda _: answer
+        self.shown = "write"
+        self.open()
+        renewals = [self.renew("slow"), self.renew(lambda: given)]
+        answer.callback("write")
+        self.network.settle()
+        for renewed in renewals:
+            self.assertNoResult(renewed)
+        given.callback("wrong")
+        self.network.settle()
+        for renewed in renewals:
+            self.refusal(renewed)
+
     def test_the_source_fails(self) -> None:
         """What was shown before holds on, and nothing is tried behind one's back."""
         self.shown = "write"
@@ -204,14 +220,17 @@ class Offline(RenewalTestCase):
         self.assertEqual(fruits.status, "ready")
 
     def test_lost_on_the_way(self) -> None:
-        answer: Deferred[str] = Deferred()
-        self.authorizer.answers["slow"] = lambda _: answer
-        self.open()
-        renewed = self.renew("slow")
-        self.network.cut(self.connection)
-        self.authorizer.answers["slow"] = "write"
-        self.network.settle(1)
-        self.assertIsNone(self.successResultOf(renewed))
+        for first in ("wrong", "write"):
+            answer: Deferred[str] = Deferred()
+            self.authorizer.answers["slow"] = lambda _, answer=answer: answer
+            self.__dict__.pop("connection", None)
+            self.shown = first
+            self.open()
+            renewed = self.renew("slow")
+            self.network.cut(self.connection)
+            self.authorizer.answers["slow"] = "write"
+            self.network.settle(1)
+            self.assertIsNone(self.successResultOf(renewed), first)
 
     def test_while_it_connects(self) -> None:
         """What was fetched by then may be old: it is asked again once it is open."""
@@ -224,20 +243,18 @@ class Offline(RenewalTestCase):
         self.assertIsNone(self.successResultOf(renewed))
         self.assertEqual(fruits.status, "ready")
 
-    def test_refused_for_what_was_shown_before(self) -> None:
-        """The map was opened behind the old ones: its refusal is none of the new ones."""
-        later: Deferred[str] = Deferred()
-        given: list[Any] = [later, "wrong"]
-        self.shown = given.pop
+    def test_what_was_fetched_before_fails(self) -> None:
+        first: Deferred[str] = Deferred()
+        self.shown = lambda: first
         fruits = DistributedMap(self.connection, "/fruits")
-        renewed = self.connection.renew()
-        for seconds in (0, 1):
-            self.network.settle(seconds)
-            self.assertNoResult(renewed)
-        later.callback("write")
+        renewed = self.renew("write")
+        first.errback(RuntimeError("no login"))
         self.network.settle()
+        self.assertNoResult(renewed)
+        self.network.settle(1)
         self.assertIsNone(self.successResultOf(renewed))
         self.assertEqual(fruits.status, "ready")
+        self.flushLoggedErrors(RuntimeError)
 
     def test_closed(self) -> None:
         answer: Deferred[str] = Deferred()
@@ -265,6 +282,35 @@ class Offline(RenewalTestCase):
         failure = self.failureResultOf(renewed, errors.DistMapError)
         self.assertIn(failure.value.code, ("unauthorized", "refused"))
         self.flushLoggedErrors()
+
+
+class UnderWay(RenewalTestCase):
+    """Each message takes a second: what the relay says may be of what was shown before."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.network.close()
+        options = RelayOptions(authorizer=self.authorizer)
+        self.network = Network(options=options, delay_seconds=1)
+        self.assertEqual(self.connection.status, "connecting")
+        self.network.settle(5)
+        self.fruits = DistributedMap(self.connection, "/fruits")
+
+    def test_refused_for_what_was_shown_before(self) -> None:
+        renewed = self.renew("write", 2.5)
+        self.assertNoResult(renewed)  # that refusal, and the word that all is judged, are here
+        self.network.settle(2)
+        self.assertIsNone(self.successResultOf(renewed))
+        self.assertEqual(self.fruits.access, "write")
+
+    def test_let_in_for_what_was_shown_before(self) -> None:
+        renewals = [self.renew("write", 2.5), self.renew("wrong", 1.7)]
+        self.assertEqual(self.fruits.access, "write")
+        for renewed in renewals:
+            self.assertNoResult(renewed)
+        self.network.settle(5)
+        for renewed in renewals:
+            self.refusal(renewed)
 
 
 class OtherRelays(SynchronousTestCase):
@@ -370,6 +416,29 @@ class Refused(RenewalTestCase):
         self.shown = "write"
         self.assertIsNone(self.successResultOf(self.renew("write")))
         self.assertEqual(fruits.status, "ready")
+
+    def test_what_the_relay_asks_for_opens_what_was_refused(self) -> None:
+        """Nobody called renew(), and its turn would be much later."""
+        until_ms = (START_SECONDS + 1000) * 1000
+        self.authorizer.answers["one"] = lambda asked: (
+            Grant("write", until_ms) if asked.uri == "/one" else "none"
+        )
+        self.shown = "one"
+        _, two = self.open("/one"), self.open("/two")
+        self.network.settle(950)
+        self.assertEqual(two.status, "offline")
+        self.shown = "write"
+        while self.asked == 1:
+            self.network.settle(0.1)
+        self.assertEqual(two.status, "ready")
+
+    def test_hope_makes_it_try_sooner(self) -> None:
+        self.open()
+        self.network.settle(3600)
+        self.refusal(self.renew("as wrong"))
+        asked = self.asked
+        self.network.settle(25)
+        self.assertGreater(self.asked, asked)
 
     def test_writes_that_are_taken_back_are_told_once(self) -> None:
         self.shown = "read"

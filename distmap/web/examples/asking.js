@@ -11,9 +11,15 @@ const showing = new Showing(relay)
 export const { connection } = showing
 
 const LOOK = {
-  ...{ position: "fixed", inset: "auto 0 0", display: "flex", flexWrap: "wrap", gap: ".5rem" },
+  position: "fixed",
+  inset: "auto 0 0",
+  display: "flex",
+  flexWrap: "wrap",
   alignItems: "center",
-  ...{ padding: ".75rem 1rem", background: "Canvas", borderTop: "1px solid" },
+  gap: ".5rem",
+  padding: ".75rem 1rem",
+  background: "Canvas",
+  borderTop: "1px solid",
 }
 
 /**

@@ -178,7 +178,6 @@ export class Credentials {
   #forget() {
     this.#session = this.#stream = null
     this.#isAsked = false
-    this.#unjudged = 0
     this.#renewal.again()
     this.#stopFetching()
   }
