@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,6 +17,7 @@ from benchmarks.__main__ import MORE, ROWS
 from benchmarks.frame import Aim, Case, Metric, Plot, Result, Row, judge, measure
 from benchmarks.processes import JS, ROOT, Failed
 from benchmarks.sockets import Counter, frame
+from tests.support.processes import start_module
 
 SECONDS = 60
 ONE = Metric("one", "ones/s")
@@ -216,19 +215,7 @@ class ProgramTest(TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
 
     def start(self, *args: str, system: str = "distmap", **more: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "benchmarks", "--quick", "--system", system, *args]
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **more},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.addCleanup(process.communicate)
-        self.addCleanup(process.kill)
-        return process
+        return start_module(self, "benchmarks", "--quick", "--system", system, *args, **more)
 
     def test_a_row(self) -> None:
         file = self.folder / "found.json"
