@@ -11,6 +11,7 @@ import { ConnectionClosed, NoCredentials, PingTimeout } from "./errors.js"
 import { Emitter } from "./events.js"
 import { Heartbeat } from "./heartbeat.js"
 import { RETENTION_MS } from "./knowledge.js"
+import { Members } from "./members.js"
 import { Session } from "./session.js"
 import { CLOSED, CONNECTING, OFFLINE, OPEN } from "./status.js"
 import { utf8Length } from "./text.js"
@@ -41,13 +42,10 @@ export class Connection {
   #abandon = null
   /** @type {Heartbeat | null} */
   #heartbeat = null
-  /** @type {Set<Member>} */
-  #members = new Set()
+  #members = new Members()
   #events = new Emitter("open", "offline", "close")
   /** @type {Deferred<void>} */
   #closed = new Deferred()
-  /** @type {Set<Promise<void>>} of the members that leave */
-  #leaving = new Set()
   #stopWaking
   #bytesReceived = 0
   #bytesSent = 0
@@ -145,7 +143,7 @@ export class Connection {
   async close() {
     if (this.#status !== CLOSED) this.#beginClose()
     await this.#closed.promise
-    await Promise.all(this.#leaving)
+    await this.#members.gone()
   }
 
   /**
@@ -197,13 +195,13 @@ export class Connection {
    * @param {Member} member
    */
   detach(member) {
-    this.#members.delete(member)
+    this.#members.remove(member)
     this.judged()
   }
 
   /** All that rides on it. */
   get members() {
-    return [...this.#members]
+    return this.#members.all
   }
 
   /** A member is let in, or not, or is gone. */
@@ -217,8 +215,7 @@ export class Connection {
    * @param {Promise<void>} leaving fulfilled when nothing is left of the member
    */
   waitFor(leaving) {
-    const left = leaving.finally(() => void this.#leaving.delete(left))
-    this.#leaving.add(left)
+    this.#members.waitFor(leaving)
   }
 
   // -- an attempt ---------------------------------------------------------------------------------
@@ -245,10 +242,10 @@ export class Connection {
     this.session = session
     this.#heartbeat = new Heartbeat(
       this.scheduler,
-      () => [...this.#members].some((member) => member.ask()),
+      () => this.members.some((member) => member.ask()),
       () => this.#abandon?.(new PingTimeout("the relay did not answer")),
     )
-    this.#tellMembers((member) => member.sessionOpened(session))
+    this.#members.tell((member) => member.sessionOpened(session))
     this.#events.emit("open")
   }
 
@@ -275,14 +272,8 @@ export class Connection {
     this.#status = OFFLINE
     this.#problem = problem
     this.#retry = this.scheduler.later(this.#tries.failed(problem), () => this.#connect())
-    this.#tellMembers((member) => member.sessionLost(problem))
+    this.#members.tell((member) => member.sessionLost(problem))
     this.#events.emit("offline", problem)
-  }
-
-  /** @param {(member: Member) => void} tell */
-  #tellMembers(tell) {
-    // A handler may close one meanwhile.
-    for (const member of [...this.#members]) if (this.#members.has(member)) tell(member)
   }
 
   // -- the end ------------------------------------------------------------------------------------
@@ -291,7 +282,7 @@ export class Connection {
     this.#status = CLOSED
     this.#problem = null
     this.#stopWaking()
-    this.#tellMembers((member) => void member.close())
+    this.#members.tell((member) => void member.close())
     this.#heartbeat?.stop()
     this.#heartbeat = null
     const gone = new ConnectionClosed("the connection was closed")
