@@ -6,7 +6,7 @@
 /** @import { KeyedEntry } from "./entries.js" */
 /** @import { Handler } from "./events.js" */
 /** @import { Update } from "./lww.js" */
-/** @import { Listener } from "./seat.js" */
+/** @import { Listener } from "./listener.js" */
 /** @import { Store } from "./store.js" */
 import { Writer } from "./batches.js"
 import { valueOf } from "./changes.js"
