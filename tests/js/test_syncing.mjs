@@ -49,7 +49,17 @@ function fixture() {
   const sent = []
   const transport = { send: (/** @type {string} */ text) => void sent.push(text), close() {} }
   const session = new Session(transport, { endOfTurn: clock.endOfTurn })
-  return { clock, replica, party, session, told, sent }
+  /**
+   * A message of the other side, on the only stream there is.
+   *
+   * @param {unknown} message
+   */
+  const hear = (message) => {
+    session.flush()
+    const [id] = JSON.parse(sent[0].split("\n")[0])
+    session.receive(`${JSON.stringify([id, "data", message])}\n`)
+  }
+  return { clock, replica, party, session, told, sent, hear }
 }
 
 /**
@@ -69,19 +79,19 @@ test("a donor that trickles is left after the patience, one that is slow is not"
     [10, [["failed", "too slow"]]],
     [LEAST_RATE_BYTES * 5, []],
   ])) {
-    const { clock, party, session, told } = fixture()
+    const { clock, party, session, told, hear } = fixture()
     const syncing = new Syncing(party, session, "3", "me.1")
-    syncing.streamData(OPEN)
+    hear(OPEN)
     await clock.advance()
-    syncing.streamData(HELLO)
+    hear(HELLO)
     let n = 0
     for (; 5 * n < PATIENCE_SECONDS; n++) {
       await clock.advance(5)
       assert.deepEqual(told, [], `${5 * n} s`)
-      syncing.streamData(chunk(n + 1, size))
+      hear(chunk(n + 1, size))
     }
     await clock.advance(5)
-    syncing.streamData(chunk(n + 1, size))
+    hear(chunk(n + 1, size))
     assert.deepEqual(told, wanted)
     syncing.stop()
     assert.equal(clock.pending, 0)

@@ -11,11 +11,10 @@ import {
   encodeEntry,
   entryHash,
   hash52,
-  positionText,
   wins,
 } from "../../distmap/web/js/entries.js"
 import { DEFAULT_LIMITS, FrameDecoder } from "../../distmap/web/js/frames.js"
-import { RangeTree } from "../../distmap/web/js/ranges.js"
+import { RangeTree, positionText } from "../../distmap/web/js/ranges.js"
 import * as values from "../../distmap/web/js/values.js"
 import { NOW_MS, Wall, newReplica, refused, seeded, vectors } from "./support.mjs"
 
@@ -223,11 +222,12 @@ test("columns", () => {
     const items = entriesOf(entries)
     assert.equal(encodeColumns(items), text)
     assert.ok(isColumns(JSON.parse(text)))
-    assert.deepEqual(readColumns(JSON.parse(text), most), [items, 0])
+    assert.deepEqual(readColumns(JSON.parse(text), most), [new Map(items), 0])
   }
   for (const { text, entries, refused: count } of v.read) {
     assert.ok(isColumns(JSON.parse(text)))
-    assert.deepEqual(readColumns(JSON.parse(text), most), [entriesOf(entries), count], text)
+    const found = new Map(entriesOf(entries))
+    assert.deepEqual(readColumns(JSON.parse(text), most), [found, count], text)
   }
   for (const text of v.refused) {
     let wire

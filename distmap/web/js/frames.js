@@ -6,7 +6,7 @@
 
 import { InvalidValue, LimitExceeded, RemoteProtocolError } from "./errors.js"
 import { isObject } from "./entries.js"
-import { isOver, stringify } from "./text.js"
+import { isOver, stringify, utf8Length } from "./text.js"
 import { parse } from "./values.js"
 
 export const NEW = "new"
@@ -170,13 +170,15 @@ export class FrameDecoder {
    * Takes the next chunk.
    *
    * @param {string} text
-   * @returns {[frames: Frame[], fault: RemoteProtocolError | null]} the frames that it completes,
-   *   and the error that ends the connection, if any: the frames that came before the fault are
-   *   valid and are to be handled first
+   * @returns {[frames: Frame[], fault: RemoteProtocolError | null, sizesBytes: number[]]} the frames
+   *   that it completes, and the error that ends the connection, if any: the frames that came before
+   *   the fault are valid and are to be handled first; and how large each of the frames is
    */
   feed(text) {
     /** @type {Frame[]} */
     const frames = []
+    /** @type {number[]} */
+    const sizesBytes = []
     let start = 0
     try {
       for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
@@ -184,15 +186,17 @@ export class FrameDecoder {
         this.#partial = ""
         start = end + 1
         this.#check(line)
-        if (!/^[ \t\r]*$/.test(line)) frames.push(decodeFrame(line))
+        if (/^[ \t\r]*$/.test(line)) continue
+        frames.push(decodeFrame(line))
+        sizesBytes.push(utf8Length(line))
       }
       this.#partial += text.slice(start)
       this.#check(this.#partial)
     } catch (error) {
-      if (error instanceof RemoteProtocolError) return [frames, error]
+      if (error instanceof RemoteProtocolError) return [frames, error, sizesBytes]
       throw error
     }
-    return [frames, null]
+    return [frames, null, sizesBytes]
   }
 
   /** @param {string} line */

@@ -5,13 +5,14 @@
 // the same entries are equal.
 
 /** @import { HybridClock, Restamper, Stamp } from "./clock.js" */
-/** @import { Entry } from "./entries.js" */
+/** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Journal } from "./journal.js" */
 /** @import { Summary } from "./ranges.js" */
-import { entryHash, wins } from "./entries.js"
+import { MAX_AHEAD_MS } from "./clock.js"
+import { wins } from "./entries.js"
 import { Holding } from "./holding.js"
 import { Knowledge, RETENTION_MS } from "./knowledge.js"
-import { RangeTree } from "./ranges.js"
+import { Sums } from "./sums.js"
 import { Tombstones } from "./tombstones.js"
 import { MAX_VALUE_BYTES, checkKey, encode } from "./values.js"
 
@@ -45,13 +46,7 @@ export class Replica extends Knowledge {
   refused = 0
   /** @type {Journal | null} is told of each change, if the replica is saved somewhere */
   journal = null
-  #tree = new RangeTree()
-  /**
-   * Keys whose entry the tree has not seen yet: hashing is put off until somebody compares.
-   *
-   * @type {Set<string>}
-   */
-  #stale = new Set()
+  #sums = new Sums(this.entries)
   #tombstones = new Tombstones()
 
   /**
@@ -139,6 +134,38 @@ export class Replica extends Knowledge {
     }
     this.clock.observe(entry.stamp)
     return this.#place(key, entry, old)
+  }
+
+  /**
+   * Takes many entries from who is trusted, each as merge() does; values of unknown keys, of which a
+   * newcomer gets many, together.
+   *
+   * @param {ReadonlyMap<string, Entry>} items
+   * @returns {Update[]}
+   */
+  mergeMany(items) {
+    const latestMs = this.clock.latestMs() + MAX_AHEAD_MS
+    /** @type {Update[]} */
+    const updates = []
+    /** @type {KeyedEntry[]} */
+    const others = []
+    for (const [key, entry] of items) {
+      if (entry.value === null || entry.stamp.ms > latestMs || this.entries.has(key)) {
+        others.push([key, entry])
+        continue
+      }
+      this.journal?.changed(key, undefined, entry)
+      this.entries.set(key, entry)
+      this.#sums.came(key)
+      this.clock.observe(entry.stamp)
+      updates.push({ key, entry, old: undefined })
+    }
+    this.live += updates.length
+    for (const [key, entry] of others) {
+      const update = this.merge(key, entry, { trusted: true })
+      if (update !== null) updates.push(update)
+    }
+    return updates
   }
 
   /**
@@ -260,20 +287,13 @@ export class Replica extends Knowledge {
    */
   fold(most) {
     const collected = this.collect(most)
-    for (const key of this.#stale) {
-      if (most-- <= 0) return false
-      this.#stale.delete(key)
-      const entry = this.entries.get(key)
-      if (entry === undefined) this.#tree.discard(key)
-      else this.#tree.put(key, entryHash(key, entry))
-    }
-    return collected
+    return this.#sums.fold(most) && collected
   }
 
   /** The tree of sums, up to date. */
   get tree() {
     this.fold(Infinity)
-    return this.#tree
+    return this.#sums.tree
   }
 
   /**
@@ -305,7 +325,7 @@ export class Replica extends Knowledge {
   #place(key, entry, old) {
     this.journal?.changed(key, old, entry)
     this.entries.set(key, entry)
-    this.#stale.add(key)
+    this.#sums.changed(key)
     this.live += Number(hasValue(entry)) - Number(hasValue(old))
     if (hasValue(entry)) this.#tombstones.delete(key)
     else this.#tombstones.set(key, entry.stamp.ms, this.clock.latestMs())
@@ -319,7 +339,7 @@ export class Replica extends Knowledge {
     if (hasValue(entry)) this.live--
     this.entries.delete(key)
     this.#tombstones.delete(key)
-    this.#stale.add(key)
+    this.#sums.changed(key)
     return entry
   }
 }

@@ -48,7 +48,8 @@ export class Burials {
  * @param {Burials} [how.burials] takes what the floor forbids
  * @returns {Update[]}
  */
-export function mergeAll(replica, entries, how) {
+export function mergeAll(replica, entries, how = {}) {
+  /** @type {KeyedEntry[]} */
   const items = []
   for (const each of entries) {
     try {
@@ -57,6 +58,10 @@ export function mergeAll(replica, entries, how) {
       if (!(error instanceof RemoteProtocolError)) throw error
       replica.refused++
     }
+  }
+  if (how.trusted) {
+    const together = new Map(items)
+    if (together.size === items.length) return replica.mergeMany(together)
   }
   return merge(replica, items, how)
 }
@@ -76,14 +81,14 @@ export function mergeAnswer(replica, { columns, entries }, how) {
   if (columns !== null) {
     const [items, refused] = readColumns(columns, replica.maxValueBytes)
     replica.refused += refused
-    updates = merge(replica, items, how)
+    updates = how.trusted ? replica.mergeMany(items) : merge(replica, items, how)
   }
-  return updates.concat(mergeAll(replica, entries, how))
+  return entries.length === 0 ? updates : updates.concat(mergeAll(replica, entries, how))
 }
 
 /**
  * @param {Replica} replica
- * @param {KeyedEntry[]} items
+ * @param {Iterable<KeyedEntry>} items
  * @param {{ trusted?: boolean, doubtful?: Map<string, Entry> | null, burials?: Burials }} [how]
  */
 function merge(replica, items, { trusted = false, doubtful = null, burials } = {}) {

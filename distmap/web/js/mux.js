@@ -164,11 +164,11 @@ export class MuxDemux {
    */
   receive(text) {
     if (this.#failed) return []
-    let [decoded, fault] = this.#decoder.feed(text)
+    let [decoded, fault, sizesBytes] = this.#decoder.feed(text)
     /** @type {MuxEvent[]} */
     const events = []
     try {
-      for (const frame of decoded) this.#receiveFrame(frame, events)
+      decoded.forEach((frame, at) => this.#receiveFrame(frame, sizesBytes[at], events))
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error
       fault = error
@@ -182,9 +182,10 @@ export class MuxDemux {
 
   /**
    * @param {Frame} frame
+   * @param {number} sizeBytes
    * @param {MuxEvent[]} events
    */
-  #receiveFrame([id, event, payload], events) {
+  #receiveFrame([id, event, payload], sizeBytes, events) {
     const stream = this.streams.get(id)
     if (event === frames.NEW) {
       this.#receiveNew(id, stream, payload, events)
@@ -192,6 +193,7 @@ export class MuxDemux {
       // Normal when both sides close at one time; a close needs no word at all.
       if (event !== frames.CLOSE) events.push([Kind.UNKNOWN, null, [id, event]])
     } else if (event === frames.DATA) {
+      stream.receivedBytes += sizeBytes
       this.#receiveData(stream, payload, events)
     } else if (event === frames.END) {
       this.#receiveEnd(stream, events)

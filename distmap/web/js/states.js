@@ -145,6 +145,8 @@ export class StreamIds {
 export class MuxStream {
   /** The other side asked this one to stop sending. */
   sendPaused = false
+  /** How large all frames with data were that came. */
+  receivedBytes = 0
   /** @type {any} for the adapter that holds the stream */
   owner = null
   /** @type {any} for the adapter: the error that came before the close */

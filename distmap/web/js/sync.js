@@ -16,7 +16,7 @@ import { HASH_DIGITS, entryHash } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Burials, mergeAll, mergeAnswer } from "./merging.js"
 import { Queue } from "./queue.js"
-import { DIGITS, isEqual } from "./ranges.js"
+import { DIGITS, digitsOf, isEqual } from "./ranges.js"
 import { cut, encodeHello, heldTexts, holdAll, learnFrom, trusts } from "./sync_donor.js"
 import * as wire from "./sync_wire.js"
 
@@ -320,7 +320,7 @@ export class Newcomer {
       const item = own.get(hash)
       if (item === undefined || replaced.has(item.key)) continue
       own.delete(hash)
-      if (after === null || item.path < after) this.#toPush.push(item.key)
+      if (after === null || digitsOf(item.place) < after) this.#toPush.push(item.key)
     }
     return updates
   }
@@ -337,7 +337,7 @@ export class Newcomer {
     const updates = []
     for (const hash of missing) {
       const item = own.get(hash)
-      if (item === undefined || (after !== null && item.path >= after)) continue
+      if (item === undefined || (after !== null && digitsOf(item.place) >= after)) continue
       const entry = this.#replica.entries.get(item.key)
       if (entry !== undefined && entryHash(item.key, entry) === hash) {
         updates.push(this.#replica.forget(item.key))

@@ -11,6 +11,7 @@ import { encodeEntry } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { byStamp } from "./holding.js"
 import { Burials, mergeAll } from "./merging.js"
+import { digitsOf } from "./ranges.js"
 import * as wire from "./sync_wire.js"
 import { CHUNK_BYTES } from "./sync_wire.js"
 import { utf8Length } from "./text.js"
@@ -116,18 +117,19 @@ export class Donor {
     const texts = []
     /** @type {KeyedEntry[]} */
     const sets = []
+    const { tree, entries } = this.#replica
     /** @param {string | null} next */
     const answer = (next) =>
       wire.entries(id, texts, next, [...unmet], sets.length ? encodeColumns(sets) : null)
     let size = 0
-    let last = ""
+    let last = -1
     for (const prefix of prefixes) {
-      for (const { path, key, hash } of this.#replica.tree.items(prefix, start)) {
+      for (const { place, key, hash } of tree.items(prefix, start)) {
         // Keys of one position stay together, or the next chunk could begin where this one did.
-        if (size >= CHUNK_BYTES && path !== last) return answer(path)
-        last = path
+        if (size >= CHUNK_BYTES && place !== last) return answer(digitsOf(place))
+        last = place
         if (unmet.delete(hash)) continue
-        const entry = /** @type {Entry} */ (this.#replica.entries.get(key))
+        const entry = /** @type {Entry} */ (entries.get(key))
         if (columns && entry.value !== null && entry.extras === null) {
           sets.push([key, entry])
           size += ENTRY_BYTES + utf8Length(JSON.stringify(key)) + utf8Length(entry.value)

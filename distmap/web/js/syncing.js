@@ -6,11 +6,11 @@
 /** @import { Session } from "./session.js" */
 /** @import { MuxStream } from "./states.js" */
 /** @import { Newcomer } from "./sync.js" */
-import { LimitExceeded, LocalProtocolError, RemoteError, RemoteProtocolError } from "./errors.js"
+import { LimitExceeded, LocalProtocolError, RemoteError } from "./errors.js"
 import { Queue } from "./queue.js"
 import { Donor } from "./sync.js"
 import { isPush } from "./sync_wire.js"
-import { stringify, utf8Length } from "./text.js"
+import { utf8Length } from "./text.js"
 
 /** A donor that says nothing for so long is replaced; a newcomer likewise is left. */
 export const STALL_SECONDS = 10
@@ -59,8 +59,8 @@ class Conversation {
   /** @type {Timer | null} */
   #turn = null
   #beganMs
-  /** What came, and what counts of that which was sent: over a slow line one way may be all. */
-  #bytes = 0
+  /** What counts of that which was sent: over a slow line that may be all. */
+  #sentBytes = 0
   /** @type {Timer} */
   #stall
   /** @type {MuxStream | null} */
@@ -110,12 +110,6 @@ class Conversation {
   streamData(payload) {
     if (this.stopped) return
     this.#restartStall()
-    const text = stringify(payload)
-    if (text === null) {
-      this.#refuse(new RemoteProtocolError("a message is nested too deeply"))
-      return
-    }
-    this.#bytes += utf8Length(text)
     if (this.#trickles()) {
       this.fail("too slow")
       return
@@ -142,7 +136,7 @@ class Conversation {
     if (this.#stream === null) return
     for (const message of messages) {
       this.#session.send(this.#stream, message)
-      if (this.counts(message)) this.#bytes += utf8Length(message)
+      if (this.counts(message)) this.#sentBytes += utf8Length(message)
     }
   }
 
@@ -205,7 +199,8 @@ class Conversation {
   /** Whether the other side says just enough not to be silent. */
   #trickles() {
     const seconds = (this.party.scheduler.nowMs() - this.#beganMs) / 1000
-    return seconds > PATIENCE_SECONDS && this.#bytes < seconds * LEAST_RATE_BYTES
+    const bytes = this.#sentBytes + (this.#stream?.receivedBytes ?? 0)
+    return seconds > PATIENCE_SECONDS && bytes < seconds * LEAST_RATE_BYTES
   }
 
   #restartStall() {
