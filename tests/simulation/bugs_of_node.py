@@ -66,7 +66,7 @@ def js_range_never_compared() -> Edit:
 @node_bug()
 def js_missing_not_handed_over() -> Edit:
     """The newcomer keeps to itself what the donor lacks."""
-    handed = "if (after === null || item.path < after) this.#toPush.push(item.key)"
+    handed = "if (after === null || digitsOf(item.place) < after) this.#toPush.push(item.key)"
     return "sync", handed, ""
 
 
