@@ -314,6 +314,7 @@ export class Newcomer {
     const updates = mergeAnswer(this.#replica, answer, { trusted, burials: this.#burials })
     for (const { entry } of updates) this.#countRepaired(entry)
     if (this.#reader) return join(gone, updates)
+    if (answer.missing.length === 0) return updates
     // What the donor lacks is its to have, unless what it sent has just replaced that.
     const replaced = new Set(updates.map((update) => update.key))
     for (const hash of answer.missing) {
