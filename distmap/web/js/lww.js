@@ -256,8 +256,8 @@ export class Replica extends Knowledge {
    */
   collect(most) {
     if (!this.mayForget) return true
-    const step = Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
-    const untilMs = Math.floor((this.clock.latestMs() - this.retentionMs) / step) * step
+    const { stepMs } = this
+    const untilMs = Math.floor((this.clock.latestMs() - this.retentionMs) / stepMs) * stepMs
     for (let due; (due = this.#tombstones.first(untilMs)) !== null; most--) {
       if (most <= 0) return false
       this.floorMs = Math.max(this.floorMs, due.ms + 1)
@@ -265,6 +265,11 @@ export class Replica extends Knowledge {
       this.#remove(due.key)
     }
     return true
+  }
+
+  /** See RETENTION_STEPS. */
+  get stepMs() {
+    return Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
   }
 
   /**
@@ -325,7 +330,8 @@ export class Replica extends Knowledge {
   #place(key, entry, old) {
     this.journal?.changed(key, old, entry)
     this.entries.set(key, entry)
-    this.#sums.changed(key)
+    if (old === undefined) this.#sums.came(key)
+    else this.#sums.changed(key)
     this.live += Number(hasValue(entry)) - Number(hasValue(old))
     if (hasValue(entry)) this.#tombstones.delete(key)
     else this.#tombstones.set(key, entry.stamp.ms, this.clock.latestMs())
