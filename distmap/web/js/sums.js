@@ -13,7 +13,7 @@ export class Sums {
   #stale = new Set()
   /** Goes on where the last fold() ended: each new one would begin with the places of what is gone. */
   #next = this.#stale.values()
-  /** @type {string[]} the same, of unknown keys that came together */
+  /** @type {string[]} the same, of keys that had no entry: of these there are many at a time */
   #fresh = []
 
   /** @param {ReadonlyMap<string, Entry>} entries of the replica */
