@@ -101,7 +101,7 @@ def js_deleted_entries_not_buried() -> Edit:
 @node_bug()
 def js_unsent_writes_not_read() -> Edit:
     """A page that is loaded again does not look for what it had not sent."""
-    return "saving", "this.#peer.adopt(key, entry, base)", "void [key, entry, base]"
+    return "loading", "this.#peer.adopt(key, entry, base)", "void [key, entry, base]"
 
 
 @node_bug()

@@ -8,10 +8,10 @@
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Port } from "./port.js" */
 import { ALONE, Absence, BY_PEER } from "./absence.js"
-import { decodeControl, decodeSaid, isName } from "./channel_wire.js"
+import { decodeControl, decodeSaid, encodeMessages, isName } from "./channel_wire.js"
 import { encodeEntry, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
-import { Outbox, encodeMessages } from "./outbox.js"
+import { Outbox } from "./outbox.js"
 import { mergeAll } from "./merging.js"
 import { READ, Reading } from "./reading.js"
 import { Newcomer } from "./sync.js"
