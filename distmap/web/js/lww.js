@@ -152,15 +152,11 @@ export class Replica extends Knowledge {
     for (const [key, entry] of items) {
       if (entry.value === null || entry.stamp.ms > latestMs || this.entries.has(key)) {
         others.push([key, entry])
-        continue
+      } else {
+        this.clock.observe(entry.stamp)
+        updates.push(this.#place(key, entry, undefined))
       }
-      this.journal?.changed(key, undefined, entry)
-      this.entries.set(key, entry)
-      this.#sums.came(key)
-      this.clock.observe(entry.stamp)
-      updates.push({ key, entry, old: undefined })
     }
-    this.live += updates.length
     for (const [key, entry] of others) {
       const update = this.merge(key, entry, { trusted: true })
       if (update !== null) updates.push(update)
@@ -333,8 +329,8 @@ export class Replica extends Knowledge {
     if (old === undefined) this.#sums.came(key)
     else this.#sums.changed(key)
     this.live += Number(hasValue(entry)) - Number(hasValue(old))
-    if (hasValue(entry)) this.#tombstones.delete(key)
-    else this.#tombstones.set(key, entry.stamp.ms, this.clock.latestMs())
+    if (!hasValue(entry)) this.#tombstones.set(key, entry.stamp.ms, this.clock.latestMs())
+    else if (old !== undefined) this.#tombstones.delete(key)
     return { key, entry, old }
   }
 
