@@ -17,12 +17,6 @@ import { Tombstones } from "./tombstones.js"
 import { MAX_VALUE_BYTES, checkKey, encode } from "./values.js"
 
 /**
- * Tombstones are collected together, in steps of this part of the retention (an hour in 30 days),
- * so that replicas collect the same ones at about the same time.
- */
-export const RETENTION_STEPS = 720
-
-/**
  * An entry that took its place in the replica.
  *
  * @typedef {object} Update
@@ -252,20 +246,13 @@ export class Replica extends Knowledge {
    */
   collect(most) {
     if (!this.mayForget) return true
-    const { stepMs } = this
-    const untilMs = Math.floor((this.clock.latestMs() - this.retentionMs) / stepMs) * stepMs
-    for (let due; (due = this.#tombstones.first(untilMs)) !== null; most--) {
+    const { forgetBeforeMs } = this
+    for (let due; (due = this.#tombstones.first(forgetBeforeMs)) !== null; most--) {
       if (most <= 0) return false
-      this.floorMs = Math.max(this.floorMs, due.ms + 1)
-      this.forgotMs = Math.max(this.forgotMs, this.joinedMs, due.sinceMs)
+      this.forgets(due)
       this.#remove(due.key)
     }
     return true
-  }
-
-  /** See RETENTION_STEPS. */
-  get stepMs() {
-    return Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
   }
 
   /**

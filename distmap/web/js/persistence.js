@@ -9,7 +9,7 @@
 /** @import { Scheduler, Timer } from "./scheduler.js" */
 /** @import { Copy, Store } from "./store.js" */
 import { Journal } from "./journal.js"
-import { RETENTION_STEPS } from "./lww.js"
+import { RETENTION_STEPS } from "./knowledge.js"
 import { Saving } from "./saving.js"
 
 /** No copy was asked for. */
