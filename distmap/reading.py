@@ -13,7 +13,6 @@ from distmap.entries import Entry, entry_hash
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
 from distmap.port import Port
-from distmap.ranges import position_of
 from distmap.sync import Newcomer
 
 
@@ -126,19 +125,14 @@ class Reader(Newcomer):
         empty = theirs[0] == 0 and mine != theirs
         super()._judge(prefix, mine, (1, theirs[1]) if empty else theirs, most)
 
-    def _receive_entries(
-        self, prefixes: list[str], start: str, own: dict[int, tuple[int, str]], answer: wire.Answer
-    ) -> list[Update]:
+    def _take(self, answer: wire.Entries, lacked: dict[str, int]) -> list[Update]:
+        # What the donor has not goes, unless it has changed since it was asked about.
         updates: dict[str, Update] = {}
-        if isinstance(answer, wire.Entries):
-            for each in answer.missing:
-                place, key = own.get(each, (0, ""))
-                if answer.next is None or place < position_of(answer.next):
-                    entry = self._replica.entries.get(key)
-                    if entry is not None and entry_hash(key, entry) == each:
-                        updates[key] = self._replica.forget(key)
-        for update in super()._receive_entries(prefixes, start, own, answer):
+        for key, known_hash in lacked.items():
+            entry = self._replica.entries.get(key)
+            if entry is not None and entry_hash(key, entry) == known_hash:
+                updates[key] = self._replica.forget(key)
+        for update in super()._take(answer, {}):
             gone = updates.get(update.key)
             updates[update.key] = update if gone is None else update.replace(old=gone.old)
-        self._to_push.clear()
         return list(updates.values())

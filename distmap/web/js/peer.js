@@ -4,7 +4,6 @@
 /** @import { Details } from "./channel_wire.js" */
 /** @import { Stamp } from "./clock.js" */
 /** @import { Entry } from "./entries.js" */
-/** @import { Gap } from "./knowledge.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Port } from "./port.js" */
 import { ALONE, Absence, BY_PEER } from "./absence.js"
@@ -13,7 +12,7 @@ import { encodeEntry, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
 import { mergeAll } from "./merging.js"
-import { READ, Reading } from "./reading.js"
+import { READ, Reader, Reading } from "./reading.js"
 import { Newcomer } from "./sync.js"
 import { Timekeeper } from "./timekeeping.js"
 
@@ -56,39 +55,6 @@ export class Peer {
     this.absence = new Absence(replica, this.outbox, port)
     this.#port = port
     replica.inTouch = false
-  }
-
-  // -- a copy that was saved ----------------------------------------------------------------------
-
-  /** Until when this replica knows of all deletes, also if the program ended now; null if of none. */
-  get syncedMs() {
-    const { knownMs, inTouch } = this.replica
-    return knownMs ?? (inTouch ? this.replica.clock.earliestMs() : null)
-  }
-
-  /**
-   * Goes on from a saved copy; comes before the first stream.
-   *
-   * @param {number} knownMs until when the copy knows of all deletes
-   * @param {Gap[]} [gaps] when, before that, it may not have heard of all
-   */
-  resume(knownMs, gaps = []) {
-    this.absence.wasInTouch = true
-    this.replica.knownMs = knownMs
-    this.replica.gaps = gaps
-  }
-
-  /**
-   * Takes over a write that the relay had not taken when the program was ended.
-   *
-   * @param {string} key
-   * @param {Entry} entry
-   * @param {Stamp} [base] of what it replaced
-   */
-  adopt(key, entry, base) {
-    this.time.writers.add(entry.stamp.writer)
-    this.replica.restore(key, entry)
-    if (wins(key, entry, this.outbox.get(key)?.entry)) this.outbox.add(key, entry, base)
   }
 
   // -- the channel's stream -----------------------------------------------------------------------
@@ -136,7 +102,7 @@ export class Peer {
     if (control[0] === "welcome") this.#welcome(control[1])
     else if (control[0] === "members") this.#setPeers(control[1] - 1)
     else if (control[0] === "ack") this.#receiveAck(control[1], control[2])
-    else if (control[0] === "donor") this.#receiveDonor(control[1])
+    else if (control[0] === "donor") this.#port.beginSync(control[1])
     else if (control[0] === "alone") this.#becomeReady(ALONE)
     else if (control[0] === "client") {
       if (isName(control[1])) this.#port.serve(control[1], false)
@@ -185,11 +151,6 @@ export class Peer {
     this.#port.taken(taken)
     this.sendWrites()
     this.time.acknowledged(timeMs)
-  }
-
-  /** @param {string} donor */
-  #receiveDonor(donor) {
-    this.#port.beginSync(donor)
   }
 
   /** @param {unknown} message */
@@ -263,6 +224,19 @@ export class Peer {
     }
   }
 
+  /**
+   * Takes over a write that the relay had not taken when the program was ended, from a saved copy.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   * @param {Stamp} [base] of what it replaced
+   */
+  adopt(key, entry, base) {
+    this.time.writers.add(entry.stamp.writer)
+    this.replica.restore(key, entry)
+    if (wins(key, entry, this.outbox.get(key)?.entry)) this.outbox.add(key, entry, base)
+  }
+
   // -- syncs --------------------------------------------------------------------------------------
 
   /** The conversation with the donor is at its end. */
@@ -274,7 +248,7 @@ export class Peer {
 
   /** A conversation with a donor. */
   begin() {
-    if (this.reading.only) return new Newcomer(this.replica, undefined, true)
+    if (this.reading.only) return new Reader(this.replica)
     return new Newcomer(this.replica, (floorMs, outdated) => this.#met(floorMs, outdated))
   }
 
