@@ -6,6 +6,8 @@ anybody, so it goes. Own writes from before it knew are taken back, some in each
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from distmap import sync_wire as wire
 from distmap.absence import STEP_WRITES
 from distmap.access import READ, WRITE
@@ -125,14 +127,16 @@ class Reader(Newcomer):
         empty = theirs[0] == 0 and mine != theirs
         super()._judge(prefix, mine, (1, theirs[1]) if empty else theirs, most)
 
-    def _take(self, answer: wire.Entries, lacked: dict[str, int]) -> list[Update]:
+    def _take(
+        self, sets: dict[str, Entry], texts: list[Raw], lacked: dict[str, int]
+    ) -> list[Update]:
         # What the donor has not goes, unless it has changed since it was asked about.
         updates: dict[str, Update] = {}
         for key, known_hash in lacked.items():
             entry = self._replica.entries.get(key)
             if entry is not None and entry_hash(key, entry) == known_hash:
                 updates[key] = self._replica.forget(key)
-        for update in super()._take(answer, {}):
+        for update in super()._take(sets, texts, {}):
             gone = updates.get(update.key)
             updates[update.key] = update if gone is None else update.replace(old=gone.old)
         return list(updates.values())

@@ -18,7 +18,7 @@ from distmap.entries import HASH_DIGITS, Entry
 from distmap.errors import RemoteProtocolError
 from distmap.handover import Handover
 from distmap.lww import Replica, Update
-from distmap.merging import merge_all, merge_answer
+from distmap.merging import merge_all, merge_answer, read_sets
 from distmap.ranges import DIGITS, position_of
 from distmap.sync_donor import (
     FRESH_MS,
@@ -242,29 +242,33 @@ class Newcomer:
         if not isinstance(answer, wire.Entries):
             raise RemoteProtocolError("not the entries that were asked for")
         after, count = answer.next, answer.count
-        if after is not None:
-            if after <= start or not count:
-                raise RemoteProtocolError("the donor does not get ahead")
-            rest = [prefix for prefix in prefixes if prefix >= after[: len(prefix)]]
-            if rest:
-                self._begun.append((rest, after))
+        if after is not None and (after <= start or not count):
+            raise RemoteProtocolError("the donor does not get ahead")
         self._budget -= count
         if self._budget < 0:
             raise RemoteProtocolError("many more entries than the donor said it has")
+        sets = read_sets(self._replica, answer)
+        # Now it is sound: nothing of a faulty answer may take effect.
+        if after is not None:
+            rest = [prefix for prefix in prefixes if prefix >= after[: len(prefix)]]
+            if rest:
+                self._begun.append((rest, after))
         lacked = {}
         for entry_hash in answer.missing:
             place, key = own.get(entry_hash, (0, ""))
             if key and (after is None or place < position_of(after)):
                 lacked[key] = entry_hash
-        return self._take(answer, lacked)
+        return self._take(sets, answer.entries, lacked)
 
-    def _take(self, answer: wire.Entries, lacked: dict[str, int]) -> list[Update]:
-        """Takes what the donor has sent; it lacks what this side had at some keys when it asked,
-        each with the hash that it had then.
+    def _take(
+        self, sets: dict[str, Entry], texts: list[Raw], lacked: dict[str, int]
+    ) -> list[Update]:
+        """Takes what the donor has sent, as :func:`merge_answer` does; it lacks what this side had
+        at some keys when it asked, each with the hash that it had then.
         """
         trusted = self._trusts_donor and trusts(self._replica, self._hello)
         burials = self._handover.burials
-        updates = merge_answer(self._replica, answer, trusted=trusted, burials=burials)
+        updates = merge_answer(self._replica, sets, texts, trusted=trusted, burials=burials)
         self._lacks(update.entry for update in updates)
         # What the donor lacks is its to have, unless what it sent has just replaced that.
         replaced = {update.key for update in updates} if lacked else ()

@@ -8,7 +8,7 @@
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
 /** @import { Item, Summary } from "./ranges.js" */
-/** @import { Entries, Hello } from "./sync_wire.js" */
+/** @import { Hello } from "./sync_wire.js" */
 import { STEP_WRITES } from "./absence.js"
 import { entryHash } from "./entries.js"
 import { isEqual } from "./ranges.js"
@@ -169,10 +169,11 @@ export class Reader extends Newcomer {
    * What the donor has not goes, unless it has changed since it was asked about.
    *
    * @override
-   * @param {Entries} answer
+   * @param {KeyedEntry[]} sets
+   * @param {unknown[]} others
    * @param {Item[]} lacked
    */
-  take(answer, lacked) {
+  take(sets, others, lacked) {
     const { entries } = this.replica
     /** @type {Map<string, Update>} */
     const updates = new Map()
@@ -181,7 +182,7 @@ export class Reader extends Newcomer {
       if (entry === undefined || entryHash(key, entry) !== hash) continue
       updates.set(key, this.replica.forget(key))
     }
-    for (const update of super.take(answer, [])) {
+    for (const update of super.take(sets, others, [])) {
       const gone = updates.get(update.key)
       updates.set(update.key, gone === undefined ? update : { ...update, old: gone.old })
     }

@@ -7,15 +7,15 @@
 //
 // See Meyer, "Range-Based Set Reconciliation" (2023).
 
-/** @import { Entry } from "./entries.js" */
+/** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Item, Summary } from "./ranges.js" */
 /** @import { Reply } from "./sync_donor.js" */
-/** @import { Answer, Done, Entries, Hello } from "./sync_wire.js" */
+/** @import { Answer, Done, Hello } from "./sync_wire.js" */
 import { HASH_DIGITS } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Handover } from "./handover.js"
-import { mergeAll, mergeAnswer } from "./merging.js"
+import { mergeAll, mergeAnswer, readSets } from "./merging.js"
 import { DIGITS, isEqual } from "./ranges.js"
 import {
   FRESH_MS,
@@ -292,36 +292,37 @@ export class Newcomer {
     }
     const { columns, next: after } = answer
     const count = answer.entries.length + (columns?.keys.length ?? 0)
-    if (after !== null) {
-      if (after <= start || count === 0) {
-        throw new RemoteProtocolError("the donor does not get ahead")
-      }
-      const rest = prefixes.filter((prefix) => prefix >= after.slice(0, prefix.length))
-      if (rest.length) this.#begun.push([rest, after])
+    if (after !== null && (after <= start || count === 0)) {
+      throw new RemoteProtocolError("the donor does not get ahead")
     }
     this.#budget -= count
     if (this.#budget < 0) {
       throw new RemoteProtocolError("many more entries than the donor said it has")
     }
+    const sets = readSets(this.replica, answer)
+    // Now it is sound: nothing of a faulty answer may take effect.
+    if (after !== null) {
+      const rest = prefixes.filter((prefix) => prefix >= after.slice(0, prefix.length))
+      if (rest.length) this.#begun.push([rest, after])
+    }
     const lacked = [...new Set(answer.missing)].flatMap((hash) => own.get(hash) ?? [])
-    return this.take(
-      answer,
-      lacked.filter(({ path }) => after === null || path < after),
-    )
+    const before = lacked.filter(({ path }) => after === null || path < after)
+    return this.take(sets, answer.entries, before)
   }
 
   /**
    * Takes what the donor has sent.
    *
-   * @param {Entries} answer
+   * @param {KeyedEntry[]} sets
+   * @param {unknown[]} others
    * @param {Item[]} lacked what this side had there when it asked, and the donor has not
    * @returns {Update[]}
    */
-  take(answer, lacked) {
+  take(sets, others, lacked) {
     const hello = this.#hello
     const trusted = hello !== null && this.trustsDonor && trusts(this.replica, hello)
     const { burials } = this.#handover
-    const updates = mergeAnswer(this.replica, answer, { trusted, burials })
+    const updates = mergeAnswer(this.replica, sets, others, { trusted, burials })
     this.#countRepaired(updates.map(({ entry }) => entry))
     // What the donor lacks is its to have, unless what it sent has just replaced that.
     const replaced = new Set(updates.map(({ key }) => key))
