@@ -14,7 +14,7 @@ import {
   positionText,
   wins,
 } from "../../distmap/web/js/entries.js"
-import { DEFAULT_LIMITS, FrameDecoder } from "../../distmap/web/js/frames.js"
+import { DEFAULT_LIMITS, FrameDecoder, decodeNew } from "../../distmap/web/js/frames.js"
 import { mergeAll } from "../../distmap/web/js/merging.js"
 import { RangeTree } from "../../distmap/web/js/ranges.js"
 import { Reader } from "../../distmap/web/js/reading.js"
@@ -102,6 +102,16 @@ test("frames", async (t) => {
       const bytes = Array.from(whole, (byte) => Buffer.of(byte))
       assert.deepEqual(feedAll(bytes, limits), expected)
     })
+  }
+})
+
+test("the metas of streams", () => {
+  const { metas } = vectors("frames")
+  for (const { name, meta, error } of metas) {
+    const text = Buffer.concat(meta.map(bytesOf)).toString()
+    const opened = () => decodeNew(JSON.parse(`{"meta":${text},"opts":{"writable":true}}`), 4096)[0]
+    if (error === null) assert.deepEqual(opened(), JSON.parse(text), name)
+    else refused(opened, error, name)
   }
 })
 
