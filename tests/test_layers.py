@@ -20,7 +20,7 @@ CORE: list[list[str]] = [
     ["hub", "entrance"],
     ["merging", "outbox", "router", "changes", "port"],
     ["sync_donor", "handover"],
-    ["aside", "correction"],
+    ["aside", "correction", "doubts"],
     ["absence", "sync", "timekeeping"],
     ["reading"],
     ["peer"],

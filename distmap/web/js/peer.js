@@ -8,6 +8,7 @@
 /** @import { Port } from "./port.js" */
 import { ALONE, Absence, BY_PEER } from "./absence.js"
 import { decodeControl, decodeSaid, isName } from "./channel_wire.js"
+import { Doubts } from "./doubts.js"
 import { encodeEntry, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
@@ -25,8 +26,6 @@ const TURN_MESSAGES = 4
 /** The state of one map, and its side of the channel. */
 export class Peer {
   outbox = new Outbox()
-  /** @type {Map<string, Entry>} what came too early to tell whether it was deleted */
-  #doubtful = new Map()
   /** The name of this peer on the channel. */
   id = ""
   /** How many others there are. */
@@ -53,6 +52,7 @@ export class Peer {
     this.reading = new Reading(replica, this.outbox, port)
     this.time = new Timekeeper(replica, this.outbox, port, nowMs)
     this.absence = new Absence(replica, this.outbox, port)
+    this.doubts = new Doubts(replica, port)
     this.#port = port
     replica.inTouch = false
   }
@@ -70,7 +70,7 @@ export class Peer {
   lost() {
     this.replica.loseTouch()
     this.#open = this.#online = false
-    this.#doubtful.clear()
+    this.doubts.lost()
     this.#how = null
     this.time.lost()
     this.reading.lost()
@@ -171,8 +171,7 @@ export class Peer {
   /** @param {unknown[]} entries */
   #take(entries) {
     const held = this.replica.held.size
-    const doubtful = this.replica.inTouch ? null : this.#doubtful
-    this.updated(mergeAll(this.replica, entries, { doubtful }))
+    this.updated(mergeAll(this.replica, entries, { doubtful: this.doubts.aside }))
     // Before it is believed that the others are ahead, and not this behind.
     if (this.replica.held.size > held) this.time.ask()
   }
@@ -268,16 +267,12 @@ export class Peer {
   /** @param {string} how */
   #becomeReady(how) {
     this.replica.getInTouch()
-    // The donor may have learned of it after it had told of what is near it.
-    const doubtful = [...this.#doubtful]
-    this.#doubtful.clear()
-    const updates = doubtful.flatMap(([key, entry]) => this.replica.merge(key, entry) ?? [])
+    this.doubts.settle()
     const asked = !this.outbox.isOnline
     if (asked) this.outbox.goOnline()
     this.absence.over(how, asked)
     this.#how = how
-    this.updated(updates)
-    if (this.#open) this.work() // no handler has left the map meanwhile
+    this.work()
   }
 
   /**
@@ -285,7 +280,8 @@ export class Peer {
    * only.
    */
   work() {
-    this.isBusy = !(this.time.work() && this.reading.work() && this.absence.work())
+    const parts = [this.time, this.reading, this.doubts, this.absence]
+    this.isBusy = !parts.every((part) => part.work())
     this.sendWrites()
     if (this.isBusy) {
       this.#port.workSoon()
