@@ -76,6 +76,7 @@ class Conversation(Generic[HostT]):
         if self._stopped:
             return
         self._stopped = True
+        self._session.uplink.leave(self)
         for call in (self._turn, self._stall):
             if call is not None and call.active():
                 call.cancel()
@@ -106,15 +107,24 @@ class Conversation(Generic[HostT]):
         """The close follows."""
 
     def stream_paused(self, paused: bool) -> None:
-        """Few requests are under way at a time, so there is nothing to hold back."""
+        """What is sent waits for room in the session's :class:`Uplink`."""
 
     def stream_closed(self, error: StreamError | None) -> None:
         self._stream = None
         if not self._stopped:
             self._fail(str(error) if error is not None else "the stream was closed")
 
-    def _take_turn(self) -> None:
-        """Handles one message, once the tree of sums is up to date; the rest in later turns."""
+    def go_on(self) -> None:
+        """There is room for an answer, for which this has waited."""
+        self._stall.reset(STALL_SECONDS)  # it is not the other side that took long
+        if self._turn is not None:
+            self._turn.cancel()
+        self._take_turn(has_room=True)
+
+    def _take_turn(self, *, has_room: bool = False) -> None:
+        """Handles one message, once the tree of sums is up to date and there is room for an answer;
+        the rest in later turns.
+        """
         self._turn = None
         if self._begun and not (self._inbox or self._waits()):
             return
@@ -122,6 +132,8 @@ class Conversation(Generic[HostT]):
         if party.is_busy or (self._needs_sums() and not party.replica.fold(FOLD_KEYS)):
             self._stall.reset(STALL_SECONDS)  # it is not the other side that takes long
             self._turn = party.call_later(0, self._take_turn)
+            return
+        if not (has_room or self._session.uplink.enter(self)):
             return
         self._begun = True
         try:
@@ -156,6 +168,9 @@ class Conversation(Generic[HostT]):
         return seconds > PATIENCE_SECONDS and self._bytes < seconds * LEAST_RATE_BYTES
 
     def _stalled(self) -> None:
+        if self in self._session.uplink:  # the silence is this side's
+            self._stall = self._party.call_later(STALL_SECONDS, self._stalled)
+            return
         self._fail(f"silent for {STALL_SECONDS:.0f} s")
 
     def _needs_sums(self) -> bool:

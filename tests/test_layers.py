@@ -26,7 +26,7 @@ CORE: list[list[str]] = [
     ["peer"],
 ]
 ADAPTERS: list[list[str]] = [
-    ["deferreds", "events", "writing", "websocket_options", "authorizer"],
+    ["deferreds", "events", "writing", "uplink", "websocket_options", "authorizer"],
     ["relay_log", "relay_port", "relay_intake", "relay_options", "relay_status"],
     ["websocket", "session", "page", "relay_site", "settings"],
     ["doorkeeper", "tickets", "passwords"],
