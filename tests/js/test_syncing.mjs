@@ -47,7 +47,7 @@ function fixture() {
   /** @type {string[]} */
   const sent = []
   const transport = { send: (/** @type {string} */ text) => void sent.push(text), close() {} }
-  const session = new Session(transport, { endOfTurn: clock.endOfTurn })
+  const session = new Session(transport, { scheduler: clock })
   return { clock, replica, party, session, told, sent }
 }
 

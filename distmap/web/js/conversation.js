@@ -98,6 +98,7 @@ export class Conversation {
   stop() {
     if (this.stopped) return
     this.stopped = true
+    this.#session.uplink.leave(this)
     this.#turn?.cancel()
     this.#stall.cancel()
     const stream = this.#stream
@@ -164,8 +165,18 @@ export class Conversation {
     if (this.#stream !== null) this.#session.error(this.#stream, message, code)
   }
 
-  /** Handles one message, once the tree of sums is up to date; the rest in later turns. */
-  #takeTurn() {
+  /** There is room for an answer, for which this has waited. */
+  goOn() {
+    this.#restartStall() // it is not the other side that took long
+    this.#turn?.cancel()
+    this.#takeTurn(true)
+  }
+
+  /**
+   * Handles one message, once the tree of sums is up to date and there is room for an answer; the
+   * rest in later turns.
+   */
+  #takeTurn(hasRoom = false) {
     this.#turn = null
     if (this.#begun && this.inbox.length === 0 && !this.waits) return
     const { isBusy, replica } = this.party
@@ -174,6 +185,7 @@ export class Conversation {
       this.#takeTurnSoon()
       return
     }
+    if (!hasRoom && !this.#session.uplink.enter(this)) return
     this.#begun = true
     try {
       this.step()
@@ -213,8 +225,12 @@ export class Conversation {
   }
 
   #startStall() {
-    return this.party.scheduler.later(STALL_SECONDS, () =>
-      this.fail(`silent for ${STALL_SECONDS} s`),
-    )
+    return this.party.scheduler.later(STALL_SECONDS, () => this.#stalled())
+  }
+
+  #stalled() {
+    // While this waits for room, the silence is this side's.
+    if (this.#session.uplink.has(this)) this.#stall = this.#startStall()
+    else this.fail(`silent for ${STALL_SECONDS} s`)
   }
 }
