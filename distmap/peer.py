@@ -12,7 +12,6 @@ from msgspec import Raw
 
 from distmap import channel_wire as wire
 from distmap.absence import ALONE, BY_PEER, Absence
-from distmap.access import READ
 from distmap.doubts import Doubts
 from distmap.entries import decode_plain, encode_entry
 from distmap.errors import RemoteProtocolError
@@ -120,7 +119,8 @@ class Peer:
             case wire.Reader(name) if wire.is_name(name):
                 self._port.serve(name, reader=True)
             case wire.Refused():
-                self._told_access(READ)
+                self.reading.refused()
+                self.absence.give_up()
                 self.is_busy = True
                 self._port.work_soon()
             case wire.Time(sent_ms, time_ms):

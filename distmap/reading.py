@@ -39,6 +39,7 @@ class Reading:
         self._port = port
         self._sweep = -1
         self._known = False
+        self._to_fetch = False
         # By key, what the first of several own writes replaced.
         self._originals: dict[str, Entry | None] = {}
 
@@ -56,7 +57,7 @@ class Reading:
         """The stream is gone: the relay may say something else next time. What it said holds until
         then, so taking back goes on.
         """
-        self._known = False
+        self._known = self._to_fetch = False
 
     def told(self, access: str) -> None:
         """The relay has told what this peer may do.
@@ -69,9 +70,17 @@ class Reading:
         if self._known and self._sweep == self._outbox.sweeps:
             self._outbox.end_sweep()
         self._sweep = -1
+        self._to_fetch = False
         self.is_taking_back = not self._known and len(self._outbox) > 0
         if not self.is_taking_back:
             self._originals = {}
+
+    def refused(self) -> None:
+        """The relay has refused what was sent, though it had not told that this peer may only read.
+        What that had replaced is not remembered: once it is taken back, another peer is asked.
+        """
+        self.told(READ)
+        self._to_fetch = self.is_taking_back
 
     def work(self) -> bool:
         """Takes some writes back; True if nothing is left to do."""
@@ -99,6 +108,9 @@ class Reading:
             self._originals = {}
         if writes:
             self._port.refused(writes, updates)
+        if self._to_fetch and not self.is_taking_back:
+            self._to_fetch = False
+            self._port.send(b'["sync",null]')
 
     def _take_back(self, key: str, entry: Entry, original: Entry | None) -> Update:
         gone = self._replica.forget(key)

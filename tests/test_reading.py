@@ -422,6 +422,48 @@ class TakingBack(TestCase):
         self.welcome("write")
         self.assertEqual((self.back(), self.sent()), (keys[:10], [*keys[10:], "late"]))
 
+    def asked(self) -> int:
+        """How often it has asked for a sync since the last call."""
+        count = self.side.sent.count(b'["sync",null]')
+        self.side.sent.clear()
+        return count
+
+    def test_what_the_relay_refuses_all_of_a_sudden_is_fetched(self) -> None:
+        """What it had replaced is not remembered: one sync brings it, however many were refused."""
+        self.welcome("write")
+        self.others("k03", START_MS - 9)
+        self.write_each(25)
+        self.peer.send_writes()
+        self.assertEqual(self.asked(), 0)
+        self.peer.receive(b'["refused",1]')
+        self.side.works = 0
+        self.peer.work()
+        self.peer.receive(b'["refused",2]')
+        self.assertEqual(self.asked(), 0, "not before all is taken back")
+        self.work()
+        self.assertEqual((self.side.dump(), self.asked()), ({}, 1))
+        self.peer.receive(b'["refused",3]')
+        self.work()
+        self.assertEqual(self.asked(), 0, "there was nothing left")
+
+    def test_nothing_is_fetched_without_need(self) -> None:
+        """It remembers what was replaced before it was told; and a reconnect brings a sync."""
+        self.write_each(25)
+        self.welcome("read")
+        self.work()
+        self.assertEqual(self.asked(), 0)
+        for access in ("write", "read"):
+            with self.subTest(access):
+                self.peer.lost()
+                self.welcome("write")
+                self.write_each(25)
+                self.peer.send_writes()
+                self.peer.receive(b'["refused",1]')
+                self.peer.lost()
+                self.welcome(access)
+                self.work()
+                self.assertEqual(self.asked(), 0)
+
     def test_an_acknowledgement_meanwhile(self) -> None:
         """What the relay has is not taken back."""
         self.welcome("write")
@@ -538,6 +580,22 @@ class TakingBackMaps(MemoryTestCase):
         self.network.settle(20)
         self.assertEqual((self.shared["k20"], self.shared.divergences), ("theirs", 0))
         self.equal(self.writer, self.shared)
+
+    def test_the_relay_refuses_all_of_a_sudden(self) -> None:
+        """What the others have is here again at once, and not when digests are compared."""
+        self.answers[:] = ["write"]
+        self.network.settle(20)
+        self.assertEqual((self.shared.status, self.shared.access), ("ready", "write"))
+        relay, peer = self.network.relay, self.shared._seat.peer
+        assert relay is not None
+        relay.core.hub.channels[self.shared.uri].members[peer.id].reader = True
+        late = [self.shared.set(key, "late") for key in [*self.keys, "new"]]
+        self.network.settle(0.5)
+        for each in late:
+            self.failureResultOf(each, AccessRefused)
+        self.assertEqual(dict(self.shared), dict.fromkeys(self.keys, "mine"))
+        self.equal(self.writer, self.shared)
+        self.assertEqual((self.shared.status, self.shared.divergences), ("ready", 0))
 
     def test_the_map_is_closed_meanwhile(self) -> None:
         self.on_turn(lambda waiting: self.shared.close())

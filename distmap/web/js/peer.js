@@ -13,7 +13,7 @@ import { encodeEntry, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { Outbox, encodeMessages } from "./outbox.js"
 import { mergeAll } from "./merging.js"
-import { READ, Reader, Reading } from "./reading.js"
+import { Reader, Reading } from "./reading.js"
 import { Newcomer } from "./sync.js"
 import { Timekeeper } from "./timekeeping.js"
 
@@ -109,7 +109,8 @@ export class Peer {
     } else if (control[0] === "reader") {
       if (isName(control[1])) this.#port.serve(control[1], true)
     } else if (control[0] === "refused") {
-      this.#toldAccess(READ)
+      this.reading.refused()
+      this.absence.giveUp()
       this.isBusy = true
       this.#port.workSoon()
     } else {

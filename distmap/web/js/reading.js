@@ -32,6 +32,7 @@ export class Reading {
   #port
   #sweep = -1
   #known = false
+  #toFetch = false
   /**
    * By key, what the first of several own writes replaced.
    *
@@ -69,7 +70,7 @@ export class Reading {
    * so taking back goes on.
    */
   lost() {
-    this.#known = false
+    this.#known = this.#toFetch = false
   }
 
   /**
@@ -83,8 +84,18 @@ export class Reading {
     this.access = this.#known ? WRITE : READ
     if (this.#known && this.#sweep === this.#outbox.sweeps) this.#outbox.endSweep()
     this.#sweep = -1
+    this.#toFetch = false
     this.isTakingBack = !this.#known && this.#outbox.size > 0
     if (!this.isTakingBack) this.#originals = new Map()
+  }
+
+  /**
+   * The relay has refused what was sent, though it had not told that this peer may only read. What
+   * that had replaced is not remembered: once it is taken back, another peer is asked.
+   */
+  refused() {
+    this.told(READ)
+    this.#toFetch = this.isTakingBack
   }
 
   /**
@@ -118,6 +129,10 @@ export class Reading {
       this.#originals = new Map()
     }
     if (writes.length) this.#port.refused(writes, updates)
+    if (this.#toFetch && !this.isTakingBack) {
+      this.#toFetch = false
+      this.#port.send('["sync",null]')
+    }
   }
 
   /**
