@@ -56,9 +56,9 @@ class TimekeeperTest(TestCase):
         """It is not believed: nothing is held or stamped anew because of it."""
         self.write("a")
         self.keeper.opened()
+        clock = self.replica.clock
         for time_ms in (0, 1, 946_684_800_000, MIN_TIME_MS - 1):
             self.keeper.welcomed(time_ms)
-            clock = self.replica.clock
             self.assertEqual((clock.now_ms(), clock.heard_ms), (NOW_MS + HOUR_MS, None))
             self.assertEqual((clock.earliest_ms(), clock.latest_ms()), (clock.now_ms(),) * 2)
         self.assertEqual((self.port.anew, self.port.gone, len(self.replica.held)), ([], [], 0))
