@@ -37,7 +37,8 @@ VERSION := $(shell $(WHICH_VERSION) 2>/dev/null)
 METADATA := setup.cfg pyproject.toml
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run simulate fuzz soak bench test lint format pytest trial test-lowest docs setup chromium systemd clean
+.PHONY: run simulate fuzz soak bench test lint format pytest trial test-lowest docs setup \
+  chromium systemd proxies clean
 .NOTPARALLEL:
 
 run: $(VENV)/.run
@@ -60,7 +61,7 @@ pytest: setup
 
 # These take long and tell nothing of the runner or of the lowest versions, so pytest alone runs them.
 ONCE := $(addprefix tests/test_, benchmarks.py chromium.py crowd.py docker.py docs.py fuzz.py \
-  npm_package.py page.py page_access.py simulation.py soak.py systemd.py turns.py)
+  npm_package.py page.py page_access.py proxy_servers.py simulation.py soak.py systemd.py turns.py)
 
 # The same tests as Twisted's own runner takes them; skips are judged by pytest (tests/conftest.py).
 trial: setup
@@ -95,7 +96,7 @@ clean:
 
 # -- set-up ----------------------------------------------------------------------------------------
 
-setup: $(VENV)/.test $(JS)/node_modules/.installed chromium systemd
+setup: $(VENV)/.test $(JS)/node_modules/.installed chromium systemd proxies
 
 # Installs Debian packages if we may; fails if not.
 apt = { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get -qq update && \
@@ -106,7 +107,8 @@ define make_venv
   { echo 'Missing: $(PYTHON) with venv (Debian: apt-get install $(notdir $(PYTHON))-venv)' >&2; exit 1; }
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
   { echo 'Missing: Python 3.11 or newer; name one that you have, as in: make PYTHON=python3.13' >&2; exit 1; }
-$(PYTHON) -m venv --clear $(@D)
+# What ensurepip brings is as old as Python, and may have known holes.
+$(PYTHON) -m venv --clear --upgrade-deps $(@D) >/dev/null
 @touch $(@D)/.python$$($(WHICH_VERSION))
 endef
 
@@ -145,3 +147,10 @@ chromium:
 systemd:
 	@command -v systemd-analyze >/dev/null || $(call apt,systemd) || \
 	  echo 'Missing: systemd-analyze (Debian: apt-get install systemd)' >&2
+
+# And those behind a proxy. Debian would start what it installs, now and at each boot: not for a test.
+proxies:
+	@PATH="$$PATH:/usr/sbin"; export SYSTEMD_OFFLINE=1; for each in nginx haproxy; do \
+	  command -v $$each >/dev/null || { $(call apt,$$each) && \
+	    { ! command -v systemctl >/dev/null || systemctl --quiet disable $$each; }; } || \
+	  echo "Missing: $$each (Debian: apt-get install $$each)" >&2; done

@@ -23,11 +23,13 @@ from benchmarks import (
     many,
     plot,
     replicas,
+    summary,
     table,
     writers,
 )
 from benchmarks.frame import Result, Row, Verdict, judge, measure
-from benchmarks.processes import ROOT, cleanup, end_on_signals
+from benchmarks.processes import cleanup, end_on_signals
+from benchmarks.summary import PAGE
 
 ROWS: dict[str, Callable[[bool], Row]] = {
     "fanout": fanout.fanout,
@@ -45,7 +47,6 @@ MORE: dict[str, Callable[[bool], Row]] = {"million": join.million}
 """Rows that are run only if they are asked for."""
 
 RUNS = 5
-DOCUMENT = ROOT / "docs" / "performance.md"
 
 
 def arguments(args: list[str]) -> argparse.Namespace:
@@ -121,10 +122,12 @@ def main(args: list[str]) -> None:
             if options.json is not None:
                 options.json.write_text(json.dumps(everything, indent=1), "utf-8")
             if options.docs:
-                table.paste(DOCUMENT, row.name, text)
-                plot.draw(row, results, DOCUMENT.parent)
-    if options.docs and not options.only:
-        table.paste(DOCUMENT, "machine", said)
+                table.paste(PAGE, row.name, text)
+                plot.draw(row, results, PAGE.parent)
+    if options.docs:
+        if not options.only:
+            table.paste(PAGE, "machine", said)
+        summary.main()
     print(f"{time.monotonic() - began:.0f} s in all", file=sys.stderr)
 
 

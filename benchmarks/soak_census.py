@@ -17,7 +17,43 @@ HANDSHAKE: Final = (
 TEXT, PING, PONG = 1, 9, 10
 
 
-class Census(Protocol):
+class RawClient(Protocol):
+    """A WebSocket of a client, with hardly any work.
+
+    Attributes:
+        data: what came since the handshake, and was not taken away.
+        is_open: the relay has answered the handshake.
+    """
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.is_open = False
+
+    def connectionMade(self) -> None:
+        self.transport.write(HANDSHAKE)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+        if not self.is_open:
+            _, found, rest = self.data.partition(b"\r\n\r\n")
+            if not found:
+                return
+            self.is_open, self.data = True, rest
+            self.opened()
+        self.received()
+
+    def opened(self) -> None:
+        """The handshake is done."""
+        raise NotImplementedError
+
+    def received(self) -> None:
+        """More data came; perhaps nothing of use yet."""
+        raise NotImplementedError
+
+
+class Census(RawClient):
     """Joins some maps and listens.
 
     Args:
@@ -28,18 +64,15 @@ class Census(Protocol):
         lost: the relay has ended the connection.
     """
 
-    transport: Any
-
     def __init__(self, uris: list[str]) -> None:
+        super().__init__()
         self.members = dict.fromkeys(uris, 0)
         self.lost = False
-        self._data = b""
-        self._is_open = False
 
     @property
     def is_there(self) -> bool:
         """Whether it can send."""
-        return self._is_open and not self.lost
+        return self.is_open and not self.lost
 
     def send(self, line: bytes) -> None:
         """Sends a mux frame."""
@@ -50,33 +83,26 @@ class Census(Protocol):
         if not self.lost:
             self.transport.abortConnection()
 
-    def connectionMade(self) -> None:
-        self.transport.write(HANDSHAKE)
-
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self.lost = True
 
-    def dataReceived(self, data: bytes) -> None:
-        self._data += data
-        if not self._is_open:
-            _, found, rest = self._data.partition(b"\r\n\r\n")
-            if not found:
-                return
-            self._is_open, self._data = True, rest
-            for uri in self.members:
-                self.transport.write(join_frame(uri))
+    def opened(self) -> None:
+        for uri in self.members:
+            self.transport.write(join_frame(uri))
+
+    def received(self) -> None:
         while self._take_frame():
             pass
 
     def _take_frame(self) -> bool:
-        data = self._data
+        data = self.data
         start = {126: 4, 127: 10}.get(data[1], 2) if len(data) > 1 else 2
         if len(data) < start:
             return False
         size = data[1] if start == 2 else int.from_bytes(data[2:start], "big")
         if len(data) < start + size:
             return False
-        payload, self._data = data[start : start + size], data[start + size :]
+        payload, self.data = data[start : start + size], data[start + size :]
         opcode = data[0] & 15
         if opcode == PING:
             self.transport.write(frame(payload, PONG))

@@ -16,13 +16,12 @@ from typing import Any, Final
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.protocol import Protocol
 from twisted.internet.stdio import StandardIO
 from twisted.internet.task import LoopingCall
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
-from benchmarks.soak_census import HANDSHAKE, Census
+from benchmarks.soak_census import HANDSHAKE, Census, RawClient
 from benchmarks.sockets import WELCOME, entry, frame, join_frame
 
 reactor: Any = _reactor
@@ -73,7 +72,7 @@ def full_url_of(number: int) -> str:
 FLOOD: Final = "/flood"
 
 
-class Tab(Protocol):
+class Tab(RawClient):
     """One connection, from its beginning to its end.
 
     Args:
@@ -81,15 +80,12 @@ class Tab(Protocol):
         kind: of :data:`KINDS`.
     """
 
-    transport: Any
-
     def __init__(self, crowd: Crowd, kind: str) -> None:
+        super().__init__()
         self._crowd = crowd
         self._kind = kind
         self._uri = crowd.uri_of(kind)
-        self._is_open = False
         self._joins_left = 3 if kind == "joins three times" else 1
-        self._data = b""
         self._timer: Any = None
         _, shortest, longest = KINDS[kind]
         self._seconds = crowd.random.uniform(shortest, longest)
@@ -107,20 +103,15 @@ class Tab(Protocol):
         self.transport.write(HANDSHAKE[:60] if self._kind == "half a handshake" else HANDSHAKE)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._joins_left == 0:
-            return  # what others write is of no interest
-        self._data += data
-        if not self._is_open:
-            _, found, rest = self._data.partition(b"\r\n\r\n")
-            if not found:
-                return
-            self._is_open, self._data = True, rest
-            self._opened()
-        if WELCOME in self._data:
-            self._data = b""
+        if self._joins_left > 0:  # later, what others write is of no interest
+            super().dataReceived(data)
+
+    def received(self) -> None:
+        if WELCOME in self.data:
+            self.data = b""
             self._joined()
 
-    def _opened(self) -> None:
+    def opened(self) -> None:
         if self._kind == "says nothing":
             return
         if self._kind == "half a frame":
@@ -152,7 +143,7 @@ class Tab(Protocol):
             self.transport.write(join_frame(self._uri))
 
     def _leave(self) -> None:
-        if self._is_open and self._kind in ("comes and goes", "joins three times", "says nothing"):
+        if self.is_open and self._kind in ("comes and goes", "joins three times", "says nothing"):
             self.transport.write(frame(b"\x03\xe8", opcode=CLOSE))
             self._timer = reactor.callLater(GOODBYE_SECONDS, self._unanswered)
         else:

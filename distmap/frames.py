@@ -235,9 +235,9 @@ class FrameDecoder:
         self._partial = bytearray()
 
     @property
-    def between_frames(self) -> bool:
-        """Whether the next chunk begins with a frame."""
-        return not self._partial
+    def partial_bytes(self) -> int:
+        """What came of a frame that is not whole."""
+        return len(self._partial)
 
     def feed(self, data: bytes) -> tuple[list[Frame], RemoteProtocolError | None]:
         """Takes the next chunk of the stream.

@@ -19,11 +19,15 @@ from twisted.web.http import FORBIDDEN
 from twisted.web.iweb import IRequest
 
 from distmap.admission import network_of
+from distmap.origins import names_this_machine
 from distmap.page import Leaf, set_headers
 from distmap.relay_server import RelayServer
-from distmap.site import host_of
+from distmap.site import header_text, host_of
 
-FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
+FORWARDED: Final = (
+    *(b"forwarded", b"x-real-ip", b"via"),
+    *(b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"),
+)
 """Headers of requests that a proxy on this machine passes on for somebody else."""
 
 
@@ -63,8 +67,11 @@ class RelayCollector(Collector):
             ("connections", "WebSockets that are open.", len(relay.connections)),
             ("maps", "Maps that somebody has open.", len(hub.channels)),
             ("members", "Members of all maps together.", hub.members),
-            ("queue_bytes", "What waits for all connections together.", sum(queued)),
+            ("queue_bytes", "What waits for all connections together.",
+             relay.backlog.queued_bytes),
             ("queue_bytes_max", "What waits for the slowest connection.", max(queued, default=0)),
+            ("unfinished_bytes", "What came of messages that are not whole.",
+             relay.backlog.unfinished_bytes),
             ("queues", "Connections for which something waits.", sum(map(bool, queued))),
             ("resting", "Connections that are not read for a while, since they sent too much.",
              sum(connection.rests for connection in relay.connections)),
@@ -126,8 +133,13 @@ class Metrics(Leaf):
 
 
 def is_local(request: IRequest) -> bool:
-    """Whether somebody on this machine asks, and not a proxy for somebody elsewhere."""
+    """Whether somebody on this machine asks, by a name of this machine, and not a proxy for
+    somebody elsewhere. Another name leads here if somebody has turned it here for a page of theirs
+    (DNS rebinding), or by a proxy.
+    """
     asks: Any = request
+    if not names_this_machine(header_text(asks, b"host") or "localhost"):
+        return False
     if any(asks.requestHeaders.hasHeader(name) for name in FORWARDED):
         return False
     return network_of(host_of(asks.getClientAddress())) is None

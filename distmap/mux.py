@@ -45,7 +45,7 @@ class MuxDemux:
     """
 
     __slots__ = (
-        *("_decoder", "_failed", "_ids", "_limits", "_out"),
+        *("decoder", "_failed", "_ids", "_limits", "_out"),
         *("closing", "frames_in", "openings", "streams"),
     )
 
@@ -56,7 +56,7 @@ class MuxDemux:
         self.closing = self._failed = False
         self.frames_in = self.openings = 0
         self._limits = limits
-        self._decoder, self._out = FrameDecoder(limits, is_last=is_last), list[bytes]()
+        self.decoder, self._out = FrameDecoder(limits, is_last=is_last), list[bytes]()
         self._ids = StreamIds(id_prefix, limits.id_bytes)
 
     @property
@@ -172,8 +172,8 @@ class MuxDemux:
         """
         if self._failed:
             return []
-        between_frames = self._decoder.between_frames
-        decoded, fault = self._decoder.feed(data)
+        between_frames = not self.decoder.partial_bytes
+        decoded, fault = self.decoder.feed(data)
         self.frames_in += len(decoded)
         streams = self.streams
         whole = decoded and fault is None and between_frames

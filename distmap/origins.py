@@ -33,7 +33,12 @@ def check_origin(origin: str) -> str:
 
 
 def origin_problem(
-    origin: str | None, host: str | None, allowed: Collection[str], *, loopback: bool
+    origin: str | None,
+    host: str | None,
+    allowed: Collection[str],
+    *,
+    loopback: bool,
+    secure: bool = False,
 ) -> str | None:
     """Why a page may not connect; None if it may.
 
@@ -44,6 +49,8 @@ def origin_problem(
         loopback: the connection comes from this machine, and from no proxy. Then the host has to
             be one of this machine: another name would lead here only because somebody has turned
             it here (DNS rebinding).
+        secure: the browser is known to have connected with TLS. Then a page that came without it is
+            of another origin: whoever is on the way can have written that one.
     """
     if origin is None or ANY in allowed:
         return None
@@ -55,9 +62,16 @@ def origin_problem(
     scheme, place = found[1], found[2]
     if host is None or _short(scheme, place) != _short(scheme, host.strip().lower()):
         return f"origin {origin[:100]!r} is not this host, and not allowed"
-    if loopback and not _LOOPBACK.fullmatch(re.sub(r":[0-9]*\Z", "", place)):
+    if secure and scheme != "https":
+        return f"origin {origin[:100]!r} is this host without TLS, and not allowed"
+    if loopback and not names_this_machine(place):
         return f"origin {origin[:100]!r} is no name of this machine, and not allowed"
     return None
+
+
+def names_this_machine(host: str) -> bool:
+    """Whether a host, perhaps with a port, can be no other machine by any DNS."""
+    return _LOOPBACK.fullmatch(re.sub(r":[0-9]*\Z", "", host.strip().lower())) is not None
 
 
 def _normal(origin: str) -> str:

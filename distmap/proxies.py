@@ -59,6 +59,19 @@ class TrustedProxies:
             address = str(hop)
         return address
 
+    def came_by_tls(self, address: str, forwarded_proto: str | None) -> bool:
+        """Whether a proxy says that the browser spoke to it, or to one before it, with TLS.
+
+        The leftmost word counts: it is of the proxy that the browser spoke to. A program may have
+        written it itself, but no page can: a browser lets none set a header of an upgrade.
+
+        Args:
+            address: of who connects to the relay; empty on a UNIX socket.
+            forwarded_proto: the header ``X-Forwarded-Proto``, if there is one.
+        """
+        word = (forwarded_proto or "").partition(",")[0].strip().lower()
+        return word in ("https", "wss") and self.trusts(address)
+
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """An IP address, that of IPv4 also if it came as one of IPv6; None if it is none."""

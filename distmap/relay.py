@@ -145,7 +145,7 @@ class RelayService(Service):
         address: Any = port.getHost()
         options = self.server.options
         self._log.info("listening on {host}, {who}", host=_name(address), who=self._who(address))
-        if options.authorizer is None and not is_loopback(getattr(address, "host", None) or ""):
+        if options.authorizer is None and self._others_reach(address):
             # Whoever embeds the relay may have other walls around it.
             self._log.warn("anybody who can reach {host} may read and write", host=_name(address))
 
@@ -156,11 +156,16 @@ class RelayService(Service):
         """Who can come in, and how to let in others."""
         if self.server.options.authorizer is not None:
             return "for those whom the authorizer lets in"
-        if not is_loopback(getattr(address, "host", None) or ""):
-            return "for everybody"
+        if self._options.open or self._others_reach(address):
+            return "for everybody who can reach it"
         return (
             "for this machine only (--port tcp:8080:interface=0.0.0.0 with --auth lets in others)"
         )
+
+    def _others_reach(self, address: Any) -> bool:
+        """Whether machines other than this can, by an address or through a proxy."""
+        proxies = self.server.options.trusted_proxies
+        return bool(proxies) or not is_loopback(getattr(address, "host", None) or "")
 
     def _accept(self, socket: ServerSocket, address: IAddress) -> RelayConnection:
         return self.server.accept(socket, _name(address), host_of(address))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from functools import partial
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from distmap.backlog import Queue
 from distmap.counts import CLOSE_CAUSES, Traffic
 from distmap.endings import ends_any
 from distmap.errors import ConnectionProblem, LimitExceeded
@@ -17,12 +17,10 @@ from distmap.frames import MESSAGE_BYTES
 from distmap.relay_intake import Intake
 from distmap.relay_port import Owner, Socket
 from distmap.router import Link
-from distmap.writing import write_now
+from distmap.writing import bound_unsent, write_now
 
 PROTOCOL_ERROR: Final = 1002
-
-_NO_QUEUE: Final[deque[bytes]] = deque(maxlen=0)
-"""For all that queue nothing: an empty deque of its own would be 760 bytes for each connection."""
+TRY_AGAIN_LATER: Final = 1013
 
 
 @implementer(IPushProducer)
@@ -52,14 +50,7 @@ class RelayConnection:
     """
 
     __slots__ = (
-        "_goodbye",
-        "_intake",
-        "_owner",
-        "_queue",
-        "_queued_bytes",
-        "_stall",
-        "_transport",
-        "_was_cut",
+        *("_goodbye", "_intake", "_owner", "_queue", "_stall", "_transport", "_was_cut"),
         "cause",
         "code",
         "host",
@@ -91,8 +82,7 @@ class RelayConnection:
         self._owner = owner
         self._intake: Intake | None = None
         self._transport: Any = None  # while frames may be sent
-        self._queue: deque[bytes] = _NO_QUEUE
-        self._queued_bytes = 0
+        self._queue: Queue | None = None  # an empty one would be 760 bytes for each connection
         self._stall: IDelayedCall | None = None
         # Its streams were ended, and it has not taken the word of it.
         self._was_cut = False
@@ -109,7 +99,19 @@ class RelayConnection:
     @property
     def queued_bytes(self) -> int:
         """What waits for the peer, and has not reached the socket's buffer."""
-        return self._queued_bytes
+        return self._queue.size_bytes if self._queue else 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits for the peer, and what came of a message that is not whole."""
+        return self.queued_bytes + (self._intake.unfinished_bytes if self._intake else 0)
+
+    def relieve(self) -> None:
+        """The relay holds too much, and most for this connection."""
+        if self.queued_bytes * 2 > self.held_bytes:
+            self._cut("held")
+        else:
+            self.close(TRY_AGAIN_LATER, "too many messages are not whole", "held")
 
     def close(self, code: int, reason: str, cause: str = "") -> None:
         """Begins the closing handshake; from now on the peer is nobody's.
@@ -134,6 +136,7 @@ class RelayConnection:
         # Until here the transport belonged to twisted.web, which was its producer.
         transport.unregisterProducer()
         transport.registerProducer(self, True)
+        bound_unsent(transport)
         self.link = self._owner.core.connect(self.name)
         self.link.owner = self
         self.opened_at = self._owner.reactor.seconds()
@@ -142,16 +145,20 @@ class RelayConnection:
             self._owner.options.rates,
             transport,
             partial(self._owner.observe_connection, "paused", self),
+            self._owner.backlog,
         )
         self._owner.connection_opened(self)
 
-    def socket_read(self, size_bytes: int, slow_frames: int) -> None:
+    def socket_read(self, size_bytes: int, slow_frames: int, unfinished_bytes: int) -> None:
         """So much was read, and all that came whole in it was received; see :class:`Intake`."""
         traffic, intake, link = self.traffic, self._intake, self.link
         traffic.bytes_in += size_bytes
         if link is not None and intake is not None:
             traffic.frames_in = link.mux.frames_in
             intake.read(size_bytes, traffic.frames_in, link.mux.openings, slow_frames)
+            intake.hold(unfinished_bytes + link.mux.decoder.partial_bytes)
+            if self._owner.backlog.is_over:
+                self._owner.schedule()
 
     @property
     def rests(self) -> bool:
@@ -175,10 +182,9 @@ class RelayConnection:
         """Either side began the closing handshake: no frame may be sent any more."""
         self._transport = None
         if self._intake is not None:
-            self._intake.go_on()  # what the peer says to the close has to be heard
+            self._intake.end()
         self._stop_stall()
-        self._queue.clear()
-        self._queued_bytes = 0
+        self._clear_queue()
         link, self.link = self.link, None
         if link is not None:
             self.traffic.frames_in = link.mux.frames_in
@@ -207,11 +213,10 @@ class RelayConnection:
                 write_now(self._transport, frame)
 
     def _enqueue(self, frame: bytes) -> None:
-        if self._queue is _NO_QUEUE:
-            self._queue = deque()
+        if self._queue is None:
+            self._queue = Queue(self._owner.backlog)
         self._queue.append(frame)
-        self._queued_bytes += len(frame)
-        if self._queued_bytes > self._owner.options.queue_bytes:
+        if self._queue.size_bytes > self._owner.options.queue_bytes:
             self._cut("queue")
         else:
             self._start_stall()
@@ -227,18 +232,23 @@ class RelayConnection:
         link = self.link
         if link is None:
             return
-        if self._was_cut or not link.mux.streams or ends_any(self._queue, self._owner.known_ends):
+        frames = self._queue.frames if self._queue else ()
+        if self._was_cut or not link.mux.streams or ends_any(frames, self._owner.known_ends):
             self._log.info("{name} slow: dropped", name=self.name)
             self._evict("drop")
             self.socket_closing()
             self.socket.abort()
             return
         self._was_cut = True
-        self._queue.clear()
-        self._queued_bytes = 0
+        self._clear_queue()
         self._owner.observe_connection("evicted", self, cause)
         self._owner.core.cut(link)
         self._owner.schedule()
+
+    def _clear_queue(self) -> None:
+        if self._queue is not None:
+            self._queue.clear()
+            self._queue = None
 
     def _start_stall(self) -> None:
         if self._stall is None:
@@ -267,9 +277,7 @@ class RelayConnection:
         self.paused = False
         self._stop_stall()
         while self._queue and self._transport is not None and not self.paused:
-            frame = self._queue.popleft()
-            self._queued_bytes -= len(frame)
-            self._transport.write(frame)
+            self._transport.write(self._queue.popleft())
         if self._queue:
             self._start_stall()
         else:

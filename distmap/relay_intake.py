@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from distmap.backlog import Backlog
 from distmap.throttle import SLOW_FRAMES, Rates, Throttle
 
 
@@ -21,13 +22,27 @@ class Intake:
         rates: what may be sent.
         transport: of the socket; is paused.
         rested: is called with what it was too much of, when it is paused.
+        backlog: which counts what came of messages that are not whole.
+
+    Attributes:
+        unfinished_bytes: what came of one that is not whole.
     """
 
-    __slots__ = ("_call", "_clock", "_rested", "_throttle", "_transport")
+    __slots__ = (
+        *("_backlog", "_call", "_clock", "_rested", "_throttle", "_transport"),
+        "unfinished_bytes",
+    )
 
     def __init__(
-        self, clock: IReactorTime, rates: Rates, transport: Any, rested: Callable[[str], None]
+        self,
+        clock: IReactorTime,
+        rates: Rates,
+        transport: Any,
+        rested: Callable[[str], None],
+        backlog: Backlog,
     ) -> None:
+        self.unfinished_bytes = 0
+        self._backlog = backlog
         self._clock = clock
         self._throttle = Throttle(rates) if rates.is_limited else None
         self._transport = transport
@@ -57,6 +72,16 @@ class Intake:
             self._transport.pauseProducing()
             self._call = self._clock.callLater(seconds, self.go_on)
             self._rested(cause)
+
+    def hold(self, unfinished_bytes: int) -> None:
+        """So much has come of a message that is not whole."""
+        self._backlog.unfinished_bytes += unfinished_bytes - self.unfinished_bytes
+        self.unfinished_bytes = unfinished_bytes
+
+    def end(self) -> None:
+        """The connection ends: what its peer says to that has to be heard."""
+        self.hold(0)
+        self.go_on()
 
     def go_on(self) -> None:
         """Reads again."""

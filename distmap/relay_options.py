@@ -22,7 +22,7 @@ class RelayOptions:
         origins: of the pages that may connect beside those of the relay's own host, such as
             ``https://example.com``; ``*`` for all.
         trusted_proxies: addresses and networks of the proxies in front of the relay, whose
-            ``X-Forwarded-For`` counts; ``unix`` for one on a UNIX socket.
+            ``X-Forwarded-For`` and ``X-Forwarded-Proto`` count; ``unix`` for one on a UNIX socket.
         authorizer_seconds: how long the authorizer has for an answer, and a connection to show
             credentials if it has to.
         log_streams: log each stream that is opened and closed, with its route.
@@ -34,6 +34,8 @@ class RelayOptions:
         header_bytes: of an HTTP request that may become a WebSocket; also in all requests of the
             relay's own port.
         queue_bytes: what may queue for one connection that does not read.
+        held_bytes: what may queue for all connections together, with what came of messages that are
+            not whole; 0 for no limit.
         stall_seconds: how long a queue may stand still.
         rates: what one connection may send in a second.
         grace_seconds: how long a stop waits for the peers to take what is theirs, and to go.
@@ -53,6 +55,7 @@ class RelayOptions:
     connections_per_address: int = 256
     header_bytes: int = 16 * 1024
     queue_bytes: int = 8 * 1024 * 1024
+    held_bytes: int = 512 * 1024 * 1024
     stall_seconds: float = 10
     rates: Rates = field(default_factory=Rates)
     grace_seconds: float = 2

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
+from distmap.backlog import Backlog
 from distmap.errors import ConnectionProblem
 from distmap.router import Relay
 from distmap.throttle import Rates
@@ -46,6 +47,7 @@ class Owner(Protocol):
 
     reactor: IReactorTime
     core: Relay
+    backlog: Backlog
     known_ends: dict[bytes, bool]
     """Of messages that wait somewhere, whether they end a stream; for one turn."""
 

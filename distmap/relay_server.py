@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from distmap.admission import Admission, Refusal
+from distmap.backlog import Backlog
 from distmap.counts import Counts
 from distmap.deferreds import Awaitable, Waiters, fired
 from distmap.doorkeeper import Doorkeeper
@@ -43,6 +44,7 @@ class RelayServer:
 
     Attributes:
         connections: those that are open.
+        backlog: what is held for all connections together.
         counts: what has happened.
         admission: who is connected, from where.
         proxies: the trusted ones.
@@ -66,6 +68,7 @@ class RelayServer:
         if options.authorizer is not None:
             args = (self.core, self.schedule, options.authorizer_seconds)
             self._doorkeeper = Doorkeeper(reactor, options.authorizer, *args)
+        self.backlog = Backlog(options.held_bytes)
         self.known_ends: dict[bytes, bool] = {}
         self.counts = Counts()
         self.admission = Admission(
@@ -96,12 +99,14 @@ class RelayServer:
             self._log.debug("{host} refused: {text}", host=host, text=refusal.text)
         return refusal
 
-    def handshake_problem(self, address: str, origin: str | None, host: str | None) -> str | None:
+    def handshake_problem(
+        self, address: str, origin: str | None, host: str | None, *, secure: bool = False
+    ) -> str | None:
         """Why a page may not connect, which is logged and counted; None if it may: see
         :func:`distmap.origins.origin_problem`.
         """
         loopback = is_loopback(address) and not self.proxies.trusts(address)
-        problem = origin_problem(origin, host, self._origins, loopback=loopback)
+        problem = origin_problem(origin, host, self._origins, loopback=loopback, secure=secure)
         if problem is not None:
             self.counts.observe("refused", {"code": "origin"})
             self._log.info("{name} refused: {problem}", name=address or "unix", problem=problem)
@@ -249,6 +254,7 @@ class RelayServer:
                 link.owner.traffic.frames_out += count
         for link, frames in messages.items():
             link.owner.write(frames)
+        self.backlog.relieve(self.connections)
 
     def _log_connection(self, connection: RelayConnection, problem: ConnectionProblem) -> None:
         """One line for each connection, when it is over."""

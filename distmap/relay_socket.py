@@ -16,6 +16,8 @@ from distmap.websocket_options import WebSocketOptions
 
 POLICY_VIOLATION = 1008
 LAST_DATA_OPCODE = 7
+PART_BYTES = 64
+"""What each part of a message, which is what was read at once, takes beside its bytes."""
 
 
 class ServerHandler(Handler, Protocol):
@@ -31,9 +33,10 @@ class ServerHandler(Handler, Protocol):
     def rests(self) -> bool:
         """Whether nothing is read from it for a while."""
 
-    def socket_read(self, size_bytes: int, slow_frames: int) -> None:
+    def socket_read(self, size_bytes: int, slow_frames: int, unfinished_bytes: int) -> None:
         """So much was read, and all that came whole in it was told; so many WebSocket frames that
-        were not among others have come since the socket is open.
+        were not among others have come since the socket is open; so much came of a message that
+        is not whole.
         """
 
     def socket_ends(self, code: int) -> None:
@@ -49,6 +52,7 @@ class ServerSocket(BaseSocket, WebSocketServerProtocol):  # type: ignore[misc]
     _slow_frames = 0
     _fragments = 0
     _messages_before = 0
+    _message_bytes = 0
     _message_call: IDelayedCall | None = None
 
     def dataReceived(self, data: bytes) -> None:
@@ -58,7 +62,8 @@ class ServerSocket(BaseSocket, WebSocketServerProtocol):  # type: ignore[misc]
             self._was_read(len(data))
 
     def _was_read(self, size_bytes: int) -> None:
-        self._tell(self.handler.socket_read, size_bytes, self._slow_frames)
+        unfinished_bytes = len(self.data) + self._message_bytes
+        self._tell(self.handler.socket_read, size_bytes, self._slow_frames, unfinished_bytes)
         socket: Any = self
         if socket.autoPingTimeoutCall:  # also amid a long message it is a sign of life
             socket._cancelAutoPingTimeoutCall()
@@ -95,6 +100,14 @@ class ServerSocket(BaseSocket, WebSocketServerProtocol):  # type: ignore[misc]
                 most = self.limits.message_fragments
                 self.close(POLICY_VIOLATION, f"a message is in more than {most} fragments")
         super().onFrameBegin()
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        self._message_bytes += len(payload) + PART_BYTES
+        super().onMessageFrameData(payload)
+
+    def onMessageEnd(self) -> None:
+        self._message_bytes = 0
+        super().onMessageEnd()
 
     def onConnect(self, request: Any) -> None:
         self._tell(self.handler.socket_asked, request.headers)

@@ -89,6 +89,7 @@ RATES: Final = (
 )
 QUEUES: Final = (
     Setting("queue-bytes", "", "what waits for a connection that does not read", 1024),
+    Setting("held-bytes", "", "that and unfinished messages, of all together; 0 for no limit", 0),
     Setting("stall-seconds", "", "how long it may wait without getting less", 0.1),
 )
 

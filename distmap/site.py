@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any, Protocol
 
 from autobahn.twisted.resource import WebSocketResource
@@ -28,7 +29,9 @@ class Relayed(Protocol):
     def connections(self) -> Collection[object]:
         """Those that are open."""
 
-    def handshake_problem(self, address: str, origin: str | None, host: str | None) -> str | None:
+    def handshake_problem(
+        self, address: str, origin: str | None, host: str | None, *, secure: bool
+    ) -> str | None:
         """Why a page may not connect."""
 
 
@@ -64,12 +67,16 @@ class RelayResource(Folder):
         return self._page.render(request)
 
     def _upgrade(self, request: Any) -> Any:
-        host, header = host_of(request.transport.getPeer()), request.getHeader
-        address = self._relay.proxies.peer_address(host or "", header("x-forwarded-for"))
+        host, proxies = host_of(request.transport.getPeer()) or "", self._relay.proxies
+        header = partial(header_text, request)
+        address = proxies.peer_address(host, header(b"x-forwarded-for"))
         refusal = self._relay.refusal(address or None)
         if refusal is not None:
             return refuse(request, refusal)
-        problem = self._relay.handshake_problem(host or "", header("origin"), header("host"))
+        secure = request.isSecure() or proxies.came_by_tls(host, header(b"x-forwarded-proto"))
+        problem = self._relay.handshake_problem(
+            host, header(b"origin"), header(b"host"), secure=secure
+        )
         if problem is None:
             return self._socket.render(request)
         set_headers(request, b"text/plain; charset=utf-8")
@@ -87,6 +94,15 @@ def host_of(address: IAddress | None) -> str | None:
     """The address of a peer without its port; None if it has none, as on a UNIX socket."""
     host: str | None = getattr(address, "host", None)
     return host
+
+
+def header_text(request: Any, name: bytes) -> str | None:
+    """A header of a request, whatever its bytes; None if there is none.
+
+    If it has several lines, all are in it: to what came some proxies add a line of their own.
+    """
+    lines: list[bytes] | None = request.requestHeaders.getRawHeaders(name)
+    return b", ".join(lines).decode("latin-1") if lines else None
 
 
 def refuse(request: Any, refusal: Refusal) -> bytes:

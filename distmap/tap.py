@@ -117,7 +117,7 @@ class Options(usage.Options):
 
     def opt_trusted_proxy(self, proxy: str) -> None:
         """An address or network such as 10.0.0.0/8 of a proxy in front of the relay, or unix: what
-        it says in X-Forwarded-For is believed. May be given more than once.
+        it says in X-Forwarded-For and X-Forwarded-Proto is believed. May be given more than once.
         """
         _checked("--trusted-proxy", TrustedProxies, [proxy])
         self.proxies.append(proxy)
@@ -157,11 +157,12 @@ class Options(usage.Options):
             raise usage.UsageError("--reader: without --auth there are no users")
         if auth is not None and self["open"]:
             raise usage.UsageError("--open lets everybody in, and --auth does not: say one of them")
-        if auth is None and not self["open"] and not listens_on_loopback(port):
-            raise usage.UsageError(
-                f"--port {port}: others can reach that. Say who may come in with --auth, or --open"
-                " to let everybody in"
-            )
+        if auth is None and not self["open"]:
+            who = "Say who may come in with --auth, or --open to let everybody in"
+            if not listens_on_loopback(port):
+                raise usage.UsageError(f"--port {port}: others can reach that. {who}")
+            if self.proxies:
+                raise usage.UsageError(f"--trusted-proxy: it lets others reach the relay. {who}")
 
 
 def _checked(option: str, make: Callable[[Any], Any], value: Any) -> Any:
@@ -197,7 +198,8 @@ def endpoint_string(port: str) -> str:
         port = f"tcp:{port}:interface=127.0.0.1"
     if ":" not in port:
         raise ValueError(f"{port!r} is neither a port number nor an endpoint string")
-    if port.startswith(("tcp:", "tcp6:", "ssl:")) and "backlog=" not in port:
+    listens = port.removeprefix("haproxy:")
+    if listens.startswith(("tcp:", "tcp6:", "ssl:")) and "backlog=" not in port:
         port += f":backlog={BACKLOG}"
     return port
 

@@ -75,9 +75,7 @@ class Key:
                 load_pem_public_key,
             )
         except ImportError as error:
-            raise InvalidValue(
-                f"a PEM needs cryptography, as in distmap[tickets]: {error}"
-            ) from None
+            raise InvalidValue(f"a PEM needs cryptography, as in distmap[tls]: {error}") from None
         self.can_sign = b"PRIVATE KEY" in text
         try:
             self._key = (

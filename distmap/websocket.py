@@ -27,7 +27,7 @@ from distmap.errors import (
 from distmap.restart import retry_seconds
 from distmap.texts import SENT_BYTES, cut_unmasked, is_utf8, make_masked
 from distmap.websocket_options import Timer, WebSocketOptions
-from distmap.writing import write_now
+from distmap.writing import bound_unsent, write_now
 
 UNSUPPORTED_DATA = 1003
 INVALID_TEXT = 1007
@@ -202,6 +202,7 @@ class ClientSocket(BaseSocket, WebSocketClientProtocol):  # type: ignore[misc]
         transport.registerProducer(self, True)
         if ITCPTransport.providedBy(transport):  # by default small messages may wait for 40 ms
             transport.setTcpNoDelay(True)
+        bound_unsent(transport)
         super().onOpen()
 
     def pauseProducing(self) -> None:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from tempfile import mkdtemp
 from unittest import TestCase
+from unittest.mock import patch
 from xml.etree import ElementTree
 
-from benchmarks import plot, table
+from benchmarks import plot, summary, table
 from benchmarks.__main__ import MORE, ROWS
 from benchmarks.frame import Aim, Case, Metric, Plot, Result, Row, judge, measure
 from benchmarks.processes import JS, ROOT, Failed
 from benchmarks.sockets import Counter, frame
+from tests.support.processes import start_module
 
 SECONDS = 60
 ONE = Metric("one", "ones/s")
@@ -180,6 +180,12 @@ class DocumentTest(TestCase):
             self.assertEqual(text.count(f"<!-- end: {name} -->"), 1, name)
         self.assertEqual(text.count("<!-- begin: "), len(ROWS) + 1)
 
+    def test_readme_has_what_the_page_has(self) -> None:
+        page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+        readme = (ROOT / "README.md").read_text("utf-8")
+        wanted = summary.table(page)
+        self.assertIn(f"<!-- begin: measured -->\n\n{wanted}\n<!-- end: measured -->", readme)
+
     def test_plots(self) -> None:
         text = (ROOT / "docs" / "performance.md").read_text("utf-8")
         files = [plot.file for make in ROWS.values() for plot in make(False).plots]
@@ -208,6 +214,43 @@ class DocumentTest(TestCase):
         self.assertNotIn('"resolved"', (JS / "package-lock.json").read_text("utf-8"))
 
 
+class SummaryTest(TestCase):
+    PAGE = """
+<!-- begin: join -->
+
+| keys | system | s | MiB |
+|---|---|---:|---:|
+| 10,000 | distmap | 0.0322 (0.0243 to 0.0415) | 57.1 |
+|  | Yjs | skipped: no npm |  |
+| 100,000 | distmap | 0.270 (0.188 to 0.306) | 87.6 |
+|  | Yjs | 1.51 (1.39 to 1.62) | 36.2 |
+
+| aim | found |  |
+"""
+
+    def test_medians(self) -> None:
+        found = summary.medians(self.PAGE, "join")
+        self.assertEqual(found["100,000", "Yjs"], ["1.51", "36.2"])
+        self.assertEqual(found["10,000", "Yjs"], ["skipped: no npm", ""])
+        self.assertEqual(len(found), 4)
+        self.assertRaises(ValueError, summary.medians, self.PAGE, "fanout")
+
+    def test_the_best_is_bold(self) -> None:
+        figures = tuple(each for each in summary.FIGURES if each.row == "join")
+        with patch.object(summary, "FIGURES", figures):
+            *_, first, second, third = summary.table(self.PAGE).splitlines()
+        self.assertIn("| **0.0322** |  |  |", first)
+        self.assertIn("| **0.270** |  | 1.51 |", second)
+        self.assertIn("| 87.6 |  | **36.2** |", third)
+
+    def test_what_distmap_must_have(self) -> None:
+        self.assertRaises(ValueError, summary.table, self.PAGE)
+        page = self.PAGE.replace("0.270 (0.188 to 0.306)", "not run")
+        figures = tuple(each for each in summary.FIGURES if each.row == "join")
+        with patch.object(summary, "FIGURES", figures):
+            self.assertRaises(ValueError, summary.table, page)
+
+
 class ProgramTest(TestCase):
     """``python -m benchmarks`` on rows that need no rival."""
 
@@ -216,19 +259,7 @@ class ProgramTest(TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
 
     def start(self, *args: str, system: str = "distmap", **more: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "benchmarks", "--quick", "--system", system, *args]
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **more},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.addCleanup(process.communicate)
-        self.addCleanup(process.kill)
-        return process
+        return start_module(self, "benchmarks", "--quick", "--system", system, *args, **more)
 
     def test_a_row(self) -> None:
         file = self.folder / "found.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -14,11 +13,12 @@ from distmap.connector import WebSocketConnector
 from distmap.errors import ConnectionProblem
 from distmap.relay import RelayService
 from distmap.websocket_options import WebSocketOptions
-from tests.support.certificates import make_certificate
+from distmap.writing import UNSENT_BYTES
+from tests.support.certificates import make_certificate, trust
 from tests.support.peers import free_port
 from tests.support.processes import folder, until
 from tests.support.resolver import Resolver
-from tests.support.sockets import Listener, start_relay
+from tests.support.sockets import Listener, start_relay, unsent_bytes
 
 reactor: Any = _reactor
 
@@ -259,21 +259,8 @@ class Tls(ConnectorTestCase):
         self.addCleanup(service.stopService)
         return service
 
-    def trust(self) -> None:
-        """Makes the test's certificate one that this machine trusts."""
-        before = os.environ.get("SSL_CERT_FILE")
-        os.environ["SSL_CERT_FILE"] = str(self.certificate)
-
-        def restore() -> None:
-            if before is None:
-                del os.environ["SSL_CERT_FILE"]
-            else:
-                os.environ["SSL_CERT_FILE"] = before
-
-        self.addCleanup(restore)
-
     async def test_relay(self) -> None:
-        self.trust()
+        trust(self, self.certificate)
         service = self.start()
         attempt = self.connect(f"wss://localhost:{service.port.getHost().port}/")
         await attempt.opened()
@@ -284,9 +271,12 @@ class Tls(ConnectorTestCase):
         other.transport.send(big + b'["a","data","%b"]\n' % (b"y" * 500_000))
         await until(lambda: sum(map(len, attempt.messages)) > 500_000)
         self.assertEqual({type(each) for each in attempt.messages}, {bytes})
+        ends = [each.socket.transport for each in service.server.connections]
+        for end in [*ends, attempt.transport.transport]:
+            self.assertEqual(unsent_bytes(end.transport), UNSENT_BYTES)
 
     async def test_closing_takes_no_time(self) -> None:
-        self.trust()
+        trust(self, self.certificate)
         service = self.start()
         for closes in ("client", "relay"):
             await self.close_tls(service, closes)
@@ -314,7 +304,7 @@ class Tls(ConnectorTestCase):
         self.assertIn("certificate verify failed", str(problem))
 
     async def test_certificate_of_another(self) -> None:
-        self.trust()
+        trust(self, self.certificate)
         Resolver("127.0.0.1").install(self)
         service = self.start()
         problem = await self.problem(f"wss://other.example:{service.port.getHost().port}/")

@@ -13,7 +13,7 @@ from unittest import TestCase
 CORE: list[list[str]] = [
     ["errors", "clock", "backoff", "restart", "offset", "gossip", "tombstones"],
     ["values", "frames", "status", "texts", "counts", "throttle", "admission"],
-    ["endings", "knowledge"],
+    ["endings", "knowledge", "backlog"],
     ["entries", "states", "routes", "origins", "proxies"],
     ["ranges", "mux", "access", "channel", "options", "holding", "columns"],
     ["lww", "sync_wire", "channel_wire", "switchboard", "donors", "gate"],

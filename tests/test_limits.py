@@ -8,6 +8,7 @@ import json
 import struct
 import zlib
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -19,7 +20,7 @@ from distmap.relay_server import RelayOptions
 from distmap.throttle import NO_RATES, Rates
 from distmap.websocket_options import WebSocketOptions
 from tests.support.processes import until
-from tests.support.sockets import CLOSE, PING, PONG, RawPeer, frame, raw_peer, start_relay
+from tests.support.sockets import CLOSE, PING, PONG, TEXT, RawPeer, frame, raw_peer, start_relay
 from tests.test_site import Asking
 
 reactor: Any = _reactor
@@ -440,6 +441,84 @@ class Pings(LimitsTestCase):
         connections = self.service.server.connections
         self.assertEqual([each.rests for each in connections], [True])
         self.assertFalse(peer.is_closed)
+
+
+class Held(LimitsTestCase):
+    """Each connection is within its own limits; all together are not."""
+
+    async def start_with(self, held_bytes: int, more: int = 3) -> list[RawPeer]:
+        first = await self.start(RelayOptions(held_bytes=held_bytes, rates=NO_RATES))
+        return [first] + [await raw_peer(self, self.port) for _ in range(more)]
+
+    @property
+    def unfinished_bytes(self) -> int:
+        return self.service.server.backlog.unfinished_bytes
+
+    async def begin(self, peer: RawPeer, size_bytes: int) -> None:
+        """Sends a part of a frame that never comes whole."""
+        before = self.unfinished_bytes
+        peer.send(b'["a","data","' + b"x" * (size_bytes - 13))
+        await until(lambda: self.unfinished_bytes == before + size_bytes)
+
+    async def test_frames_that_are_not_whole(self) -> None:
+        peers = await self.start_with(400_000)
+        for peer, size_bytes in zip(peers, (90_000, 110_000, 100_000, 100_000), strict=True):
+            await self.begin(peer, size_bytes)
+        self.assertEqual(self.counts.evictions, {}, "at the edge")
+        peers[0].send(b"x")
+        await self.closed(peers[1], 1013, "held", "not whole")
+        self.assertEqual(self.unfinished_bytes, 290_001)
+        for peer in (peers[0], *peers[2:]):
+            await self.lives(peer)
+            peer.send(b'"]\n')  # and now it is whole
+        await until(lambda: self.unfinished_bytes == 0)
+
+    async def test_messages_that_are_not_whole(self) -> None:
+        peers = await self.start_with(200_000, 1)
+        for peer in peers:
+            peer.transport.write(part(b"[" * 50_000, TEXT, last=False))
+            peer.transport.write(part(b"[" * 100_000, 0, last=True)[:-1000])
+        await until(lambda: self.counts.evictions)
+        self.assertEqual(self.counts.evictions, {"held": 1})
+        (left,) = [each for each in self.service.server.connections if each.held_bytes]
+        self.assertGreater(left.held_bytes, 149_000)
+
+    async def test_tiny_parts_take_more_than_their_bytes(self) -> None:
+        (peer,) = await self.start_with(100_000, 0)
+        peer.transport.write(part(b"", TEXT, last=False) + part(b"[" * 1100, 0, last=True)[:-1100])
+        for at in range(1000):
+            before = self.unfinished_bytes
+            peer.transport.write(b"[")
+            await until(partial(self.has_more, before))
+            self.assertGreater(self.unfinished_bytes, 60 * at)
+
+    def has_more(self, before_bytes: int) -> bool:
+        return self.unfinished_bytes > before_bytes
+
+    async def test_queues(self) -> None:
+        first, *peers = await self.start_with(1_000_000)
+        for peer in (first, *peers):
+            peer.open("c", "/chat/channel")
+        await until(lambda: self.service.server.core.hub.members == 5)
+        for peer in peers:
+            peer.stop_reading()
+        number = 0
+        while not self.counts.evictions:
+            number += 1
+            first.send_mux("c", "data", "x" * 100_000)
+            await until(partial(self.arrived, number))
+        self.assertEqual(self.counts.evictions, {"held": 3}, "all had the same")
+        self.assertLess(self.service.server.backlog.queued_bytes, 1000, "the word of it")
+        for peer in peers:
+            peer.read_again()
+            await until(partial(peer.got, "c", "error"))
+            self.assertEqual(self.refusal(peer, "c")["code"], "slow")
+        await self.nobody_else_noticed()
+
+    def arrived(self, number: int) -> bool:
+        """Whether the relay has passed on so many writes, or thrown them away."""
+        traffic = self.counts.traffic(each.traffic for each in self.service.server.connections)
+        return traffic.bytes_in > number * 100_000 or bool(self.counts.evictions)
 
 
 class Goodbyes(LimitsTestCase):

@@ -75,6 +75,17 @@ class Told(SiteTestCase):
         self.assertEqual(answer.code, 403)
         self.assertNotIn(b"distmap_", answer.body)
 
+    async def test_by_another_name(self) -> None:
+        """A page of somebody's whose name was turned to this machine could read them there."""
+        for host, code in (
+            ("evil.example", 403),
+            ("\xff", 403),
+            ("127.0.0.1:80", 200),
+            ("[::1]", 200),
+        ):
+            answer = await self.fetch(self.port, "/metrics", host=host)
+            self.assertEqual(answer.code, code, host)
+
     async def test_off_and_all(self) -> None:
         _, port = start_relay(self, RelayOptions(metrics="off"))
         self.assertEqual((await self.fetch(port, "/metrics")).code, 403)

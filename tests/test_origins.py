@@ -5,13 +5,18 @@ from __future__ import annotations
 from unittest import TestCase
 
 from distmap.errors import InvalidValue
-from distmap.origins import check_origin, origin_problem
+from distmap.origins import check_origin, names_this_machine, origin_problem
 
 
 def problem(
-    origin: str | None, host: str | None, *allowed: str, loopback: bool = False
+    origin: str | None,
+    host: str | None,
+    *allowed: str,
+    loopback: bool = False,
+    secure: bool = False,
 ) -> str | None:
-    return origin_problem(origin, host, set(map(check_origin, allowed)), loopback=loopback)
+    origins = set(map(check_origin, allowed))
+    return origin_problem(origin, host, origins, loopback=loopback, secure=secure)
 
 
 class Origins(TestCase):
@@ -65,6 +70,45 @@ class Origins(TestCase):
             self.assertIn("no name of this machine", found or "", host)
             self.assertIsNone(problem(f"http://{host}", host, loopback=False))
             self.assertIsNone(problem(f"http://{host}", host, f"http://{host}", loopback=True))
+
+    def test_page_without_tls(self) -> None:
+        """Somebody on the way can have written it, and the relay is reached with TLS."""
+        for origin, host in (
+            ("http://example.com", "example.com"),
+            ("HTTP://example.com:80", "example.com"),
+            ("http://example.com:8443", "example.com:8443"),
+            ("ftp://example.com", "example.com"),
+        ):
+            self.assertIn("is this host without TLS", problem(origin, host, secure=True) or "")
+            self.assertIsNone(problem(origin, host), origin)
+            self.assertIsNone(problem(origin, host, origin, secure=True), origin)
+        for origin, host in (
+            ("https://example.com", "example.com"),
+            ("HTTPS://example.com:443", "example.com"),
+            ("https://example.com:8443", "example.com:8443"),
+        ):
+            self.assertIsNone(problem(origin, host, secure=True), origin)
+        self.assertIsNone(problem(None, "example.com", secure=True))
+
+    def test_names_of_this_machine(self) -> None:
+        for host in (
+            "localhost",
+            "LOCALHOST:8080",
+            " 127.0.0.1:1 ",
+            "[::1]",
+            "[::1]:80",
+            "a.localhost",
+        ):
+            self.assertTrue(names_this_machine(host), host)
+        for host in (
+            "",
+            "example.com",
+            "localhost.example.com:80",
+            "::1",
+            "10.0.0.1",
+            "localhost:x",
+        ):
+            self.assertFalse(names_this_machine(host), host)
 
     def test_check(self) -> None:
         self.assertEqual(check_origin("HTTPS://Example.com:443"), "https://example.com")

@@ -38,6 +38,24 @@ class Proxies(TestCase):
         self.assertEqual(proxies.peer_address("", "203.0.113.5"), "203.0.113.5")
         self.assertFalse(proxies.trusts("127.0.0.1"))
 
+    def test_tls(self) -> None:
+        """What the proxy that the browser spoke to says of it."""
+        proxies = TrustedProxies(["10.0.0.0/8", "unix"])
+        for address, header, wanted in (
+            ("10.0.0.1", "https", True),
+            ("10.0.0.1", " HTTPS ", True),
+            ("10.0.0.1", "wss", True),
+            ("10.0.0.1", "https, http", True),
+            ("", "https", True),
+            ("10.0.0.1", "http, https", False),
+            ("10.0.0.1", "http", False),
+            ("10.0.0.1", "", False),
+            ("10.0.0.1", None, False),
+            ("192.0.2.1", "https", False),
+        ):
+            self.assertEqual(proxies.came_by_tls(address, header), wanted, (address, header))
+        self.assertFalse(TrustedProxies().came_by_tls("", "https"))
+
     def test_wrong(self) -> None:
         for name in ("", "proxy.example.com", "10.0.0.1/8", "10.0.0", "*"):
             with self.subTest(name), self.assertRaises(InvalidValue):

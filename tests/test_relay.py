@@ -266,7 +266,7 @@ class SlowTestCase(TestCase):
         for connection in self.service.server.connections:
             transport = self.tcp(connection.socket.transport)
             buffered = len(transport.dataBuffer) + transport._tempDataLen
-            self.largest = max(self.largest, buffered + connection._queued_bytes)
+            self.largest = max(self.largest, buffered + connection.queued_bytes)
 
     async def until_count(self, what: Sized, count: int) -> None:
         """Waits until it has so many."""
@@ -602,6 +602,39 @@ class Handshakes(TestCase):
             await peer.opened()
             self.assertIn(wanted, peer.head.decode().splitlines()[0])
 
+    async def test_an_address_that_two_proxies_told(self) -> None:
+        """Each in a line of its own: the limit is that of who stands behind both."""
+        options = RelayOptions(trusted_proxies=["127.0.0.0/8"], connections_per_address=1)
+        _, port = start_relay(self, options)
+        for address, wanted in (("5", " 101 "), ("5", " 429 "), ("6", " 101 ")):
+            told = (f"X-Forwarded-For: 203.0.113.{address}", "X-Forwarded-For: 127.0.0.9")
+            self.assertIn(wanted, await self.answer(port, *told))
+
+    async def test_headers_that_are_no_text(self) -> None:
+        """They are refused, or do not count, and make no noise in the log."""
+        _, port = start_relay(self, RelayOptions(trusted_proxies=["127.0.0.1"]))
+        for name, wanted in (("Origin", " 403 "), ("X-Forwarded-For", " 101 "), ("Host", " 101 ")):
+            headers = ["Host: localhost", f"{name}: \xff"][name == "Host" :]
+            peer: Any = await connectProtocol(
+                TCP4ClientEndpoint(reactor, "127.0.0.1", port), _Named(*headers)
+            )
+            self.addCleanup(peer.drop)
+            await peer.opened()
+            self.assertIn(wanted, peer.head.decode().splitlines()[0], name)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_pages_without_tls(self) -> None:
+        """May connect with TLS to none but a relay that is told to let them in."""
+        key, certificate = make_certificate(folder(self), "localhost")
+        text = f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
+        _, port = start_relay(self, endpoint=serverFromString(reactor, text))
+        options = CertificateOptions(verify=False)
+        endpoint = SSL4ClientEndpoint(reactor, "127.0.0.1", port, options)
+        for scheme, wanted in (("https", b" 101 "), ("http", b" 403 ")):
+            headers = f"Origin: {scheme}://localhost\r\n"
+            peer = await raw_peer(self, port, endpoint=endpoint, headers=headers)
+            self.assertIn(wanted, peer.head.splitlines()[0])
+
     async def test_a_refused_page_is_told_why_and_logged(self) -> None:
         process = await relay(self)
         peer = await raw_peer(self, process.port, headers="Origin: https://evil.org\r\n")
@@ -632,6 +665,13 @@ class Handshakes(TestCase):
         process = await relay(self)
         (line,) = [line for line in process.lines if "listening on" in line]
         self.assertIn("for this machine only (--port tcp:8080:interface=0.0.0.0", line)
+        self.assertFalse([line for line in process.lines if "anybody who can reach" in line])
+
+    async def test_a_proxy_on_this_machine_lets_others_in(self) -> None:
+        process = await relay(self, "--open", "--trusted-proxy", "127.0.0.1")
+        (line,) = [line for line in process.lines if "listening on" in line]
+        self.assertIn("for everybody who can reach it", line)
+        await until(lambda: any("anybody who can reach" in line for line in process.lines))
 
 
 class NoClock(TestCase):
@@ -667,4 +707,4 @@ class _Named(RawPeer):
             *("GET / HTTP/1.1", *self._named, "Upgrade: websocket", "Connection: Upgrade"),
             *("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", "", ""),
         )
-        self.transport.write("\r\n".join(lines).encode())
+        self.transport.write("\r\n".join(lines).encode("latin-1"))

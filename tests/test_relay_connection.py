@@ -97,6 +97,11 @@ class Peer:
         return [line[2] for line in self.lines if line[1] == "data"]
 
 
+def waiting(connection: RelayConnection) -> list[bytes]:
+    """What waits in its queue."""
+    return list(connection._queue.frames) if connection._queue else []
+
+
 class RelayConnectionTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
@@ -139,7 +144,7 @@ class Queue(RelayConnectionTest):
         self.write(20)
         connection = self.reader.connection
         self.assertTrue(connection.paused)
-        self.assertGreater(connection._queued_bytes, 0)
+        self.assertGreater(connection.queued_bytes, 0)
         self.assertLess(len(self.reader.transport.buffer), BUFFER_BYTES + 200)
         # It takes some, so that the buffer is filled from the queue and full again; more comes.
         self.reader.transport.drain()
@@ -147,7 +152,7 @@ class Queue(RelayConnectionTest):
         self.write(5, start=20)
         self.reader.transport.drain_all()
         self.assertEqual(self.numbers(self.reader), list(range(25)))
-        self.assertEqual((connection._queued_bytes, len(connection._queue)), (0, 0))
+        self.assertEqual((connection.queued_bytes, len(waiting(connection))), (0, 0))
         self.assertFalse(connection.paused)
 
     def test_bytes_are_counted(self) -> None:
@@ -155,10 +160,10 @@ class Queue(RelayConnectionTest):
         connection = self.reader.connection
         for start in range(0, 60, 3):
             self.write(3, start=start)
-            self.assertEqual(connection._queued_bytes, sum(map(len, connection._queue)))
+            self.assertEqual(connection.queued_bytes, sum(map(len, waiting(connection))))
             if start % 2:
                 self.reader.transport.drain()
-                self.assertEqual(connection._queued_bytes, sum(map(len, connection._queue)))
+                self.assertEqual(connection.queued_bytes, sum(map(len, waiting(connection))))
         self.reader.transport.drain_all()
         self.assertEqual(self.numbers(self.reader), list(range(60)))
 
@@ -192,14 +197,14 @@ class Queue(RelayConnectionTest):
         connection = self.reader.connection
         connection.pauseProducing()
         connection.write([b"1", b"2"])
-        self.assertEqual(list(connection._queue), [b"1", b"2"])
+        self.assertEqual(waiting(connection), [b"1", b"2"])
 
     def test_a_frame_that_fills_the_socket_is_the_last(self) -> None:
         connection = self.reader.connection
         frames = [b"x" * MESSAGE_BYTES, b"y", b"z"]
         connection.write(frames)
         self.assertEqual(self.reader.transport.buffer, frames[0])
-        self.assertEqual(list(connection._queue), frames[1:])
+        self.assertEqual(waiting(connection), frames[1:])
 
     def test_a_slow_reader_holds_up_nobody(self) -> None:
         other = self.peer("other")
@@ -239,7 +244,7 @@ class Slow(RelayConnectionTest):
         self.join(self.reader, self.writer)
         self.write(100)
         connection = self.reader.connection
-        held = connection._queued_bytes + len(self.reader.transport.buffer)
+        held = connection.queued_bytes + len(self.reader.transport.buffer)
         self.assertLess(held, QUEUE_BYTES)
         self.assertEqual(len(self.server.core.hub.channels["/chat"].members), 1)
         self.reader.transport.drain_all()
@@ -335,7 +340,7 @@ class Slow(RelayConnectionTest):
             self.reader.open(f"s{at}", "/no-such-route")
             self.turn()
         self.assertTrue(self.reader.socket.aborted)
-        self.assertLess(self.reader.connection._queued_bytes, QUEUE_BYTES + 500)
+        self.assertLess(self.reader.connection.queued_bytes, QUEUE_BYTES + 500)
 
     def test_what_ends_a_stream(self) -> None:
         ends = [b'["a","end"]\n', b'["a","data",1]\n["b\\"","error",{"message":""}]\n']
@@ -363,7 +368,7 @@ class Closing(RelayConnectionTest):
         self.reader.transport.drain()
         self.write(5)
         self.assertEqual(self.reader.transport.sent, before)
-        self.assertEqual(self.reader.connection._queued_bytes, 0)
+        self.assertEqual(self.reader.connection.queued_bytes, 0)
         self.assertEqual(len(self.server.core.hub.channels["/chat"].members), 1)
 
     def test_nothing_is_taken_once_it_closes(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from distmap.backlog import Backlog
 from distmap.relay_intake import Intake
 from distmap.throttle import NO_RATES, SLOW_FRAMES, Rates
 
@@ -25,9 +26,10 @@ class IntakeTest(SynchronousTestCase):
         self.clock = Clock()
         self.transport = Transport()
         self.causes: list[str] = []
+        self.backlog = Backlog(0)
 
     def make(self, rates: Rates) -> Intake:
-        return Intake(self.clock, rates, self.transport, self.causes.append)
+        return Intake(self.clock, rates, self.transport, self.causes.append, self.backlog)
 
     def test_too_many_bytes(self) -> None:
         intake = self.make(Rates(100, 0, 0, burst_seconds=1))

@@ -53,11 +53,13 @@ class Asking(Protocol):
 class SiteTestCase(TestCase):
     timeout = 60
 
-    async def fetch(self, port: int, path: str, method: str = "GET", more: str = "") -> Answer:
+    async def fetch(
+        self, port: int, path: str, method: str = "GET", more: str = "", host: str = "localhost"
+    ) -> Answer:
         """Asks a web server on loopback."""
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
-        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n"
-        asking: Any = await connectProtocol(endpoint, Asking(head.encode()))
+        head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n"
+        asking: Any = await connectProtocol(endpoint, Asking(head.encode("latin-1")))
         await until(lambda: asking.done)
         answer, _, body = asking.data.partition(b"\r\n\r\n")
         status, *lines = answer.decode().split("\r\n")

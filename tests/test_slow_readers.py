@@ -4,6 +4,7 @@ again once they read; the others lose nothing. The seconds are found by benchmar
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -21,7 +22,8 @@ SLOW, OTHERS = 12, 3
 QUEUE_BYTES = 256 * 1024
 VALUE = "x" * 10_000
 KEYS = 20
-MOST_WRITES = 4000  # more than any kernel keeps for them
+UNREAD_BYTES = 64 * 1024
+MOST_BYTES = QUEUE_BYTES + 1024 * 1024  # what both systems keep unread is bounded too
 
 
 class SlowReaders(TestCase):
@@ -57,9 +59,11 @@ class SlowReaders(TestCase):
         for shared in slow:
             shared.on("status", self.note)
             self.transport(shared).pauseProducing()
+            handle = self.transport(shared).getHandle()
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
         evictions = self.server.counts.evictions
         writes = largest = held = 0
-        while evictions["queue"] < SLOW and writes < MOST_WRITES:
+        while evictions["queue"] < SLOW and writes * len(VALUE) < MOST_BYTES:
             for _ in range(5):
                 writer[f"k{writes % KEYS}"] = VALUE + str(writes)
                 writes += 1
@@ -92,5 +96,8 @@ class SlowReaders(TestCase):
 
     def held_bytes(self) -> int:
         """What all queues hold together: what stands in several of them is there once."""
-        frames = {id(each): len(each) for one in self.server.connections for each in one._queue}
-        return sum(frames.values())
+        queues = [each._queue.frames for each in self.server.connections if each._queue]
+        frames = {id(frame): len(frame) for queue in queues for frame in queue}
+        held_bytes = sum(frames.values())
+        self.assertEqual(self.server.backlog.queued_bytes, held_bytes)
+        return held_bytes

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from unittest import TestCase
 from xml.etree import ElementTree
 
-from benchmarks.processes import ROOT
 from benchmarks.soak_report import (
     BYTES_A_JOIN,
     MIB,
@@ -22,6 +20,7 @@ from benchmarks.soak_report import (
     growth_bytes,
     report,
 )
+from tests.support.processes import start_module
 from tests.test_benchmarks import processes_of
 
 SECONDS = 60
@@ -110,17 +109,7 @@ class Run(TestCase):
     """Real processes; what they find of memory in so short a time is nothing."""
 
     def start(self, *args: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.soak", *args],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.addCleanup(process.communicate)
-        self.addCleanup(process.kill)
-        return process
+        return start_module(self, "benchmarks.soak", *args)
 
     def test_short(self) -> None:
         process = self.start("--minutes", "0.05", "--rate", "30", "--tabs-only")

@@ -29,7 +29,15 @@ class EndpointString(TestCase):
     def test_endpoint_string(self) -> None:
         for text in ("tcp:8080:interface=0.0.0.0", "tcp6:8080", "ssl:443:privateKey=a.pem"):
             self.assertEqual(endpoint_string(text), f"{text}:backlog={BACKLOG}")
-        for text in ("tcp:80:backlog=5", "systemd:domain=INET:index=0", "unix:/run/relay"):
+        text = "haproxy:tcp:8080:interface=127.0.0.1"
+        self.assertEqual(endpoint_string(text), f"{text}:backlog={BACKLOG}")
+        for text in (
+            "tcp:80:backlog=5",
+            "haproxy:unix:/run/relay",
+            "haproxy:tcp:80:backlog=5",
+            "systemd:domain=INET:index=0",
+            "unix:/run/relay",
+        ):
             self.assertEqual(endpoint_string(text), text)
 
     def test_neither(self) -> None:
@@ -80,10 +88,13 @@ class Service(TestCase):
             "tcp6:8080",
             "tcp6:8080:interface=\\:\\:",
             "systemd:domain=INET:index=0",
+            "haproxy:tcp:8080:interface=127.0.0.1",
         ):
             self.assertFalse(listens_on_loopback(port), port)
         with self.assertRaisesRegex(UsageError, "--auth, or --open"):
             self.make("--port", "tcp:8080")
+        with self.assertRaisesRegex(UsageError, "--trusted-proxy: .* --auth, or --open"):
+            self.make("--trusted-proxy", "127.0.0.1")
         self.assertTrue(self.make("--port", "tcp:8080", "--open").server.options.open)
         service = self.make("--port", "tcp:8080", "--auth", f"file:{users}", "--reader", "anna")
         authorizer = service.server.options.authorizer
@@ -101,6 +112,7 @@ class Service(TestCase):
 
     def test_origins_and_proxies(self) -> None:
         service = self.make(
+            "--open",
             *("--allow-origin", "https://Example.com", "--allow-origin", "*"),
             *("--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "unix"),
         )

@@ -51,7 +51,7 @@ class Handler:
         if self.raises is not None:
             raise self.raises
 
-    def socket_read(self, size_bytes: int, slow_frames: int) -> None:
+    def socket_read(self, size_bytes: int, slow_frames: int, unfinished_bytes: int) -> None:
         self.read_bytes += size_bytes
         self.slow_frames = slow_frames
 

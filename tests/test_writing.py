@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import socket
 from typing import Any
+from unittest import skipUnless
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from distmap.writing import write_now
+from distmap.writing import UNSENT_BYTES, bound_unsent, write_now
+from tests.support.sockets import unsent_bytes
 
 
 class WriteNow(SynchronousTestCase):
@@ -84,3 +87,26 @@ class WriteNow(SynchronousTestCase):
         self.transport.write = written.append
         write_now(self.transport, b"two")
         self.assertEqual(written, [b"one", b"two"])
+
+
+class BoundUnsent(SynchronousTestCase):
+    """On a TCP socket, below TLS, and where it cannot be."""
+
+    def connection(self, family: int) -> Any:
+        handle = socket.socket(family)
+        self.addCleanup(handle.close)
+        return Connection(handle, Protocol(), MemoryReactorClock())
+
+    @skipUnless(hasattr(socket, "TCP_NOTSENT_LOWAT"), "this system has no such bound")
+    def test_tcp(self) -> None:
+        for tls in (False, True):
+            with self.subTest(tls=tls):
+                transport = self.connection(socket.AF_INET)
+                above: Any = ProtocolWrapper(WrappingFactory(Factory()), Protocol())
+                above.transport = transport
+                bound_unsent(above if tls else transport)
+                self.assertEqual(unsent_bytes(transport), UNSENT_BYTES)
+
+    def test_elsewhere(self) -> None:
+        bound_unsent(self.connection(socket.AF_UNIX))
+        bound_unsent(StringTransport())

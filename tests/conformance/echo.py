@@ -38,7 +38,7 @@ class Echo:
     def socket_opened(self) -> None:
         """There is nothing to say."""
 
-    def socket_read(self, size_bytes: int, slow_frames: int) -> None:
+    def socket_read(self, size_bytes: int, slow_frames: int, unfinished_bytes: int) -> None:
         """Nothing is counted."""
 
     def socket_ends(self, code: int) -> None:

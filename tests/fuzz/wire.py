@@ -86,7 +86,7 @@ class Mux:
             failed = failed or any(kind is Kind.FAILED for kind, _, _ in events)
             if len(mux.streams) > SMALL.streams:
                 raise Broken("more streams than the limit")
-            if not failed and len(mux._decoder._partial) > SMALL.frame_bytes:
+            if not failed and len(mux.decoder._partial) > SMALL.frame_bytes:
                 raise Broken("more kept of a frame than the limit")
         if set(mux.streams) != set(opened):
             raise Broken("streams that were not told, or not closed")

@@ -199,6 +199,23 @@ test("stamps", () => {
   }
 })
 
+/**
+ * Those that are JSON, with what they say; the frame that another came in would be no frame.
+ * @param {string[]} texts
+ * @returns {Generator<[string, any]>}
+ */
+function* parsed(texts) {
+  for (const text of texts) {
+    let wire
+    try {
+      wire = JSON.parse(text)
+    } catch {
+      continue
+    }
+    yield [text, wire]
+  }
+}
+
 test("entries", () => {
   const v = vectors("entries")
   for (const { text, sent, key, position, hash } of v.accepted) {
@@ -209,13 +226,7 @@ test("entries", () => {
     assert.equal(entryHash(key, entry), hash)
     assert.deepEqual(decodeEntry(JSON.parse(sent)), [key, entry])
   }
-  for (const text of v.refused) {
-    let wire
-    try {
-      wire = JSON.parse(text)
-    } catch {
-      continue // the frame that it came in would be no frame
-    }
+  for (const [text, wire] of parsed(v.refused)) {
     refused(() => decodeEntry(wire), v.refused_code, text)
   }
   const ordered = v.ordered.map((/** @type {string} */ text) => decodeEntry(JSON.parse(text))[1])
@@ -241,13 +252,7 @@ test("columns", () => {
     assert.ok(isColumns(JSON.parse(text)))
     assert.deepEqual(readColumns(JSON.parse(text), most), [entriesOf(entries), count], text)
   }
-  for (const text of v.refused) {
-    let wire
-    try {
-      wire = JSON.parse(text)
-    } catch {
-      continue // the frame that it came in would be no frame
-    }
+  for (const [text, wire] of parsed(v.refused)) {
     if (isColumns(wire)) refused(() => readColumns(wire, most), v.refused_code, text)
   }
   const keys = Array.from({ length: MAX_SETS }, (_, n) => `k${n}`)

@@ -107,8 +107,7 @@ def slow_reader_not_told() -> Replacements:
 
     def replacement(self: RelayConnection, cause: str) -> None:
         self._stop_stall()
-        self._queue.clear()
-        self._queued_bytes = 0
+        self._clear_queue()
 
     return {"relay_connection.RelayConnection._cut": replacement}
 
@@ -119,7 +118,8 @@ def messages_out_of_order() -> Replacements:
     resume = RelayConnection.resumeProducing
 
     def replacement(self: RelayConnection) -> None:
-        self._queue.reverse()
+        if self._queue:
+            self._queue.frames.reverse()
         resume(self)
 
     return {"relay_connection.RelayConnection.resumeProducing": replacement}

@@ -275,8 +275,10 @@ def _check_relay(world: World) -> None:
         if set(channel.ready) != set(channel.free):
             world.broken(f"{channel.name}: not all that are ready are free")
     for connection in server.connections:
-        if connection._queue or connection._queued_bytes:
+        if connection._queue or connection.held_bytes:
             world.broken(f"{connection.name} still has a queue")
+    if server.backlog.queued_bytes or server.backlog.unfinished_bytes:
+        world.broken("the relay counts what nobody has")
 
 
 def close(world: World) -> None:

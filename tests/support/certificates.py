@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.trial.unittest import TestCase
 
 
 def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
@@ -36,3 +38,17 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     )
     certificate_file.write_bytes(certificate.public_bytes(pem))
     return key_file, certificate_file
+
+
+def trust(test: TestCase, certificate: Path) -> None:
+    """Makes a certificate one that this machine trusts, until the test ends."""
+    before = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = str(certificate)
+
+    def restore() -> None:
+        if before is None:
+            del os.environ["SSL_CERT_FILE"]
+        else:
+            os.environ["SSL_CERT_FILE"] = before
+
+    test.addCleanup(restore)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import subprocess
+import sys
+import unittest
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
@@ -14,12 +18,34 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from tests.support.peers import Program, RelayProcess, free_port
+from tests.support.peers import ROOT, Program, RelayProcess, free_port
 
 WAIT_SECONDS = 30.0
 
 _DISTMAP = "from distmap.cli import main; main()"
 _TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
+
+
+def start_module(test: unittest.TestCase, *args: str, **more: str) -> subprocess.Popen[str]:
+    """Starts ``python -m`` in a process group of its own, which is killed when the test ends.
+
+    Args:
+        test: that starts it.
+        args: the module and its arguments.
+        more: for its environment.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", *args],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **more},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    test.addCleanup(process.communicate)
+    test.addCleanup(process.kill)
+    return process
 
 
 class Finished(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
 from base64 import b64encode
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
 from distmap.relay import RelayOptions, RelayService
+from distmap.writing import UNSENT_BYTES
 from tests.support.processes import until
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -47,7 +49,7 @@ class RawPeer(Protocol):
 
     transport: Any
 
-    def __init__(self, path: str = "/", headers: str = "") -> None:
+    def __init__(self, path: str = "/", headers: str = "", host: str = "localhost") -> None:
         self.head = b""
         self.frames: list[tuple[int, bytes]] = []
         self.lines: list[Any] = []
@@ -55,12 +57,13 @@ class RawPeer(Protocol):
         self.is_closed = False
         self._path = path
         self._headers = headers
+        self._host = host
         self._data = b""
 
     def connectionMade(self) -> None:
         key = b64encode(os.urandom(16)).decode()
         self.transport.write(
-            f"GET {self._path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            f"GET {self._path} HTTP/1.1\r\nHost: {self._host}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
             f"Sec-WebSocket-Version: 13\r\n{self._headers}\r\n".encode()
         )
@@ -184,6 +187,14 @@ def start_relay(
     test.addCleanup(service.stopService)
     listening: Any = service.port
     return service, listening.getHost().port
+
+
+def unsent_bytes(transport: Any) -> int:
+    """How much unsent the system takes of a TCP transport; UNSENT_BYTES if it has no bound."""
+    option: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is None:
+        return UNSENT_BYTES
+    return int(transport.getHandle().getsockopt(socket.IPPROTO_TCP, option))
 
 
 class Listener(Factory):
