@@ -51,6 +51,7 @@ SCALES: Final[dict[tuple[str, ...], tuple[int, ...]]] = {
     ("holding.MAX_HELD",): (5, 1000),
     ("holding.MAX_HELD_PER_WRITER",): (3, 100),
     ("absence.STEP_WRITES",): (1, 3, 1000),
+    ("doubts.STEP_ENTRIES",): (1, 3, 1000),
     ("correction.STEP_ENTRIES",): (1, 3, 1000),
     ("correction.STEP_HELD",): (1, 100),
 }

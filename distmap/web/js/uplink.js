@@ -12,7 +12,7 @@ export const PATIENCE_SECONDS = 5
  * A WebSocket does not tell when it has sent what it was given: it is asked so often, and when something
  * comes, since pages in the background have to wait long for a timer.
  */
-export const LOOK_SECONDS = 0.05
+export const LOOK_SECONDS = 0.02
 
 /**
  * One who sends much.
