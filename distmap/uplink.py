@@ -98,7 +98,8 @@ class Uplink:
 
     def _look(self) -> None:
         self._call = None
-        if self._has_room or self._reactor.seconds() >= self._patient_until:
+        # What others have gathered since there was room does not count: it would be so every turn.
+        if not self._congested or self._reactor.seconds() >= self._patient_until:
             self._admit()
         else:
             self._wait()

@@ -95,7 +95,20 @@ class UplinkTest(TestCase):
         self.uplink.flushed()
         self.uplink.gathered(MESSAGE_BYTES)
         self.clock.advance(0)
-        self.assertEqual((self.told(), self.flush()), ("a", "b"))
+        self.assertEqual(self.told(), "ab", "it is their turn all the same")
+
+    def test_a_program_that_writes_much_in_each_turn(self) -> None:
+        """It keeps nobody from sending: they have one message of each turn."""
+        for guest in self.guests("abc"):
+            self.uplink.gathered(MESSAGE_BYTES)
+            self.assertFalse(guest.enter())
+        told = []
+        for _ in range(4):
+            self.uplink.flushed()
+            self.uplink.gathered(4 * MESSAGE_BYTES)
+            self.clock.advance(0)
+            told.append(self.told())
+        self.assertEqual(told, ["a", "b", "c", ""])
 
     def test_a_network_that_is_never_free(self) -> None:
         """They go on all the same, but slowly."""

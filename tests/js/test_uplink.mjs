@@ -52,6 +52,21 @@ test("one after the other, as much as a message in a turn", async () => {
   assert.equal(clock.pending, 0)
 })
 
+test("a program that writes much in each turn keeps nobody from sending", async () => {
+  const { uplink, guest, flush } = fixture()
+  const told = []
+  for (const name of "abc") {
+    uplink.gathered(MESSAGE_CHARS)
+    assert.equal(guest(name).enter(), false)
+  }
+  for (let turn = 0; turn < 4; turn++) {
+    const sent = flush()
+    uplink.gathered(4 * MESSAGE_CHARS)
+    told.push(await sent)
+  }
+  assert.deepEqual(told, ["a", "b", "c", ""])
+})
+
 test("a slow network is asked now and then, and when something comes", async () => {
   const { clock, network, uplink, guest, told, flush } = fixture()
   network.bufferedBytes = MESSAGE_CHARS
@@ -68,8 +83,8 @@ test("a slow network is asked now and then, and when something comes", async () 
   assert.equal(told(), "", "it has not taken anything yet")
   network.bufferedBytes = 0
   uplink.heard()
-  await clock.advance()
-  assert.deepEqual([told(), await flush(), clock.pending], ["c", "d", 0])
+  assert.equal(told(), "c", "at once, before anybody fills the network again")
+  assert.deepEqual([await flush(), clock.pending], ["d", 0])
 })
 
 test("if the network is never free they go on all the same, but slowly", async () => {

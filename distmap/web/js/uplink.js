@@ -42,8 +42,12 @@ export class Uplink {
     this.#bufferedBytes = bufferedBytes
   }
 
+  get #isCongested() {
+    return this.#bufferedBytes() >= MESSAGE_CHARS
+  }
+
   get #hasRoom() {
-    return this.#gatheredChars < MESSAGE_CHARS && this.#bufferedBytes() < MESSAGE_CHARS
+    return this.#gatheredChars < MESSAGE_CHARS && !this.#isCongested
   }
 
   // -- those who send much ------------------------------------------------------------------------
@@ -101,7 +105,9 @@ export class Uplink {
 
   /** Something came: it may answer what was sent. */
   heard() {
-    if (this.#guests.size && this.#hasRoom) this.#wait()
+    if (this.#guests.size === 0 || !this.#hasRoom) return
+    this.#admit() // at once, before anybody fills the network again
+    this.#wait()
   }
 
   /** The connection is gone. */
@@ -123,7 +129,8 @@ export class Uplink {
 
   #look() {
     this.#timer = null
-    if (this.#hasRoom || this.#scheduler.nowMs() >= this.#patientUntilMs) this.#admit()
+    // What others have gathered since there was room does not count: it would be so every turn.
+    if (!this.#isCongested || this.#scheduler.nowMs() >= this.#patientUntilMs) this.#admit()
     this.#wait()
   }
 
