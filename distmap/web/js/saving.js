@@ -59,7 +59,7 @@ export class Saving {
     const { floorMs, forgotMs, syncedMs } = meta
     replica.floorMs = Math.max(replica.floorMs, floorMs)
     replica.forgotMs = Math.max(replica.forgotMs, forgotMs)
-    if (syncedMs !== null) this.#peer.resume(syncedMs, meta.gaps)
+    if (syncedMs !== null) this.#peer.absence.resume(syncedMs, meta.gaps)
     this.#syncedMs = syncedMs ?? 0
     for await (const part of this.#parts("entries")) {
       for (const [key, record] of part) this.#restore(key, record, this.#syncedMs + this.#stepMs)
@@ -150,14 +150,14 @@ export class Saving {
   }
 
   async #saveAll() {
-    const { replica, syncedMs } = this.#peer
+    const { replica } = this.#peer
     /** @type {Batch} */
     const batch = {
       ...this.#journal.take(),
       floorMs: replica.floorMs,
       forgotMs: replica.forgotMs,
       gaps: replica.gaps,
-      syncedMs: syncedMs ?? 0,
+      syncedMs: replica.syncedMs ?? 0,
     }
     const keys = [...new Set([...batch.writes.keys(), ...batch.changes.keys()])]
     if (keys.length === 0 && batch.syncedMs - this.#syncedMs < this.#stepMs) return
