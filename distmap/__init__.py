@@ -19,7 +19,8 @@ from distmap import errors
 from distmap.changes import Change
 from distmap.connection import Connection
 from distmap.connector import WebSocketConnector
-from distmap.credentials import Source, open_connection
+from distmap.credentials import open_connection
+from distmap.fetching import Source
 from distmap.knowledge import RETENTION_MS
 from distmap.map import DistributedMap
 from distmap.status import Status

@@ -7,6 +7,9 @@ from typing import Final
 
 FIRST_DELAY_SECONDS: Final = 0.5
 LAST_DELAY_SECONDS: Final = 10.0
+REFUSED_SECONDS: Final = 10.0
+"""Likewise after a refusal, which a relay remembers for about as long."""
+LAST_REFUSED_SECONDS: Final = 300.0
 
 
 class Backoff:
@@ -16,18 +19,26 @@ class Backoff:
 
     Args:
         random: gives a number from 0 to 1.
+        first_seconds: the first range.
+        last_seconds: its bound.
     """
 
-    def __init__(self, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        random: Callable[[], float],
+        first_seconds: float = FIRST_DELAY_SECONDS,
+        last_seconds: float = LAST_DELAY_SECONDS,
+    ) -> None:
         self._random = random
-        self._range_seconds = FIRST_DELAY_SECONDS
+        self._first_seconds = self._range_seconds = first_seconds
+        self._last_seconds = last_seconds
 
     def next_seconds(self) -> float:
         """The next delay; the range grows."""
         delay = self._random() * self._range_seconds
-        self._range_seconds = min(LAST_DELAY_SECONDS, 2 * self._range_seconds)
+        self._range_seconds = min(self._last_seconds, 2 * self._range_seconds)
         return delay
 
     def reset(self) -> None:
         """The connection is open."""
-        self._range_seconds = FIRST_DELAY_SECONDS
+        self._range_seconds = self._first_seconds

@@ -277,7 +277,8 @@ class _Command:
         if self._interrupted:
             return "interrupted"
         if self._hopeless is not None:
-            return f"{uri}: {self._hopeless.reason}"
+            bare = self._connection.credentials is None and self._hopeless.code == "refused"
+            return f"{uri}: {self._hopeless.reason}" + ("; see --credentials" if bare else "")
         connection, shared = self._connection.status, self._map.status
         if connection != "open":
             return f"no connection to {url}: {connection.reason or 'no answer'}"

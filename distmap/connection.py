@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
-from zope.interface import Interface
+from twisted.logger import Logger, LogLevel
 
-from distmap.backoff import Backoff
+from distmap.attempts import Member, Renewer
 from distmap.deferreds import Awaitable, Waiters, fired
-from distmap.errors import ConnectionClosed, ConnectionProblem
+from distmap.errors import ConnectionClosed, ConnectionProblem, NoCredentials
 from distmap.events import Emitter, Handler
 from distmap.frames import DEFAULT_LIMITS, Limits
 from distmap.knowledge import RETENTION_MS
@@ -19,44 +18,9 @@ from distmap.session import Session, Transport
 from distmap.states import MuxStream
 from distmap.status import CLOSED, CONNECTING, OFFLINE, OPEN, Status
 from distmap.streams import Stream
+from distmap.tries import Tries
 
 NORMAL: Final = 1000
-
-
-class Attempt(Protocol):
-    """One try to reach the relay, and the connection it leads to; see :class:`IConnector`."""
-
-    def attempt_opened(self, transport: Transport) -> None:
-        """The connection is open: messages may be sent."""
-
-    def attempt_received(self, message: bytes) -> None:
-        """A message came."""
-
-    def attempt_congested(self, congested: bool) -> None:
-        """The network does not take what is sent, or takes it again; may be told again."""
-
-    def attempt_failed(self, problem: ConnectionProblem) -> None:
-        """The connection could not be opened, or is closed; comes once, and ends the attempt."""
-
-
-class IConnector(Interface):
-    """Makes connections to one relay."""
-
-    def connect(attempt: Attempt) -> Callable[[], None]:  # noqa: N805
-        """Begins an attempt; the callable that comes back abandons it: drops the connection."""
-
-
-class Member(Protocol):
-    """What rides on a connection: told of each session."""
-
-    def session_opened(self, session: Session) -> None:
-        """There is a connection."""
-
-    def session_lost(self, problem: ConnectionProblem) -> None:
-        """There is none any more, or a try failed."""
-
-    def close(self) -> None:
-        """The connection is about to be closed."""
 
 
 class Connection:
@@ -93,12 +57,13 @@ class Connection:
         self.reactor = reactor
         self.random = random
         self.session: Session | None = None
+        self.credentials: Renewer | None = None
         self.bytes_received = self.bytes_sent = 0
         self._connector = connector
         self._limits = limits
         self._close_seconds = close_seconds
         self._status = Status(CONNECTING)
-        self._backoff = Backoff(random)
+        self._tries = Tries(random)
         self._retry: IDelayedCall | None = None
         self._close_timer: IDelayedCall | None = None
         self._transport: Transport | None = None
@@ -159,6 +124,26 @@ class Connection:
             self._early_streams.append(stream)
         return stream
 
+    def renew(self) -> Awaitable[None]:
+        """Shows credentials to the relay now: asks what was passed to :func:`distmap.connect` for
+        them once more, and has what was refused tried again at once.
+
+        While there is no connection, one is tried at once. A second call begins anew, for both.
+
+        Fires with None once the relay has opened all maps of this connection with them. Errbacks
+        with AccessRefused if it does not open one of them; CredentialsFailed if there are none, or
+        no answer; Unauthorized if the relay closes the connection for want of any; and
+        ConnectionClosed if this program closes it.
+
+        Raises:
+            ConnectionClosed: the connection is closed.
+            NoCredentials: it was made without any.
+        """
+        self._check_open()
+        if self.credentials is None:
+            raise NoCredentials("the connection was made without credentials: there is no source")
+        return self.credentials.renew()
+
     def close(self) -> Awaitable[None]:
         """Closes the connection and all maps on it.
 
@@ -179,11 +164,7 @@ class Connection:
     # -- members ----------------------------------------------------------------------------------
 
     def attach(self, member: Member) -> None:
-        """Adds what rides on this connection.
-
-        Raises:
-            ConnectionClosed: the connection is closed.
-        """
+        """Adds what rides on this connection; raises ConnectionClosed if that is closed."""
         self._check_open()
         self._members[member] = None
         if self.session is not None and self.session.alive:
@@ -192,6 +173,29 @@ class Connection:
     def detach(self, member: Member) -> None:
         """Takes it off again."""
         self._members.pop(member, None)
+        self.judged()
+
+    @property
+    def members(self) -> list[Member]:
+        """All that rides on it."""
+        return list(self._members)
+
+    def judged(self) -> None:
+        """A member is let in, or not, or is gone."""
+        if self.credentials is not None:
+            self.credentials.check()
+
+    def hurry(self) -> None:
+        """Does not wait any longer for the next try."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._tries.reset()
+            self._connect()
+
+    def come_back(self) -> None:
+        """Leaves the relay and comes back, as somebody else."""
+        if self._transport is not None:
+            self._transport.close(NORMAL, "")
 
     # -- an attempt -------------------------------------------------------------------------------
 
@@ -200,7 +204,7 @@ class Connection:
         self._abandon = self._connector.connect(self)
 
     def attempt_opened(self, transport: Transport) -> None:
-        self._backoff.reset()
+        self._tries.opened()
         self._transport = transport
         if self._status == CLOSED:
             transport.close(NORMAL, "")
@@ -236,10 +240,9 @@ class Connection:
         if self._status == CLOSED:
             self._finish()
             return
-        delay_seconds = problem.retry_seconds
-        if delay_seconds is None:
-            delay_seconds = self._backoff.next_seconds()
-        self._log.warn(
+        delay_seconds, known = self._tries.failed(problem)
+        self._log.emit(
+            LogLevel.debug if known else LogLevel.warn,
             "no connection to {relay} ({code}): {problem}; the next try in {delay:.1f} s",
             relay=self._connector,
             code=problem.code,

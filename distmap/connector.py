@@ -14,7 +14,7 @@ from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from distmap.connection import Attempt, IConnector
+from distmap.attempts import Attempt, IConnector
 from distmap.errors import CannotConnect, ConnectionProblem, InvalidValue
 from distmap.websocket import ClientFactory, ClientSocket
 from distmap.websocket_options import WebSocketOptions

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any
 
-import msgspec
 from msgspec import Raw
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from distmap.attempts import Attempt, IConnector, Member
 from distmap.backoff import Backoff
-from distmap.connection import Attempt, Connection, IConnector
-from distmap.entrance import MAX_CREDENTIALS_BYTES, RENEW, VERSION
+from distmap.connection import Connection
+from distmap.deferreds import Awaitable
+from distmap.entrance import JUDGED, RENEW, VERSION
 from distmap.errors import (
-    CannotConnect,
+    ConnectionClosed,
     ConnectionProblem,
     CredentialsFailed,
     InvalidType,
     StreamError,
+    Unauthorized,
 )
+from distmap.fetching import Source, Try, fetch
+from distmap.renewal import Renewal
 from distmap.routes import CREDENTIALS
 from distmap.session import Session
 from distmap.states import MuxStream, State
-
-Source: TypeAlias = str | Callable[[], Any]
-"""A string, or what gives one: at once, or by a Deferred or a coroutine; None for nothing."""
-
-FETCH_SECONDS: Final = 30.0
-"""How long a source has."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 @implementer(IConnector)
@@ -51,6 +47,8 @@ class Credentials:
         InvalidType: the source is neither a string nor callable.
     """
 
+    uri = ""
+    let_in: bool | None = True
     _log = Logger()
 
     def __init__(
@@ -64,6 +62,11 @@ class Credentials:
         self._backoff = Backoff(random)
         self._payload: bytes | None = None
         self._fetching: Deferred[None] | None = None
+        self._connection: Connection | None = None
+        self._renewal = Renewal(reactor, self._members)
+        self._is_stale = False  # it was to be asked since it was asked last
+        self._is_asked = False  # the relay waits for others
+        self._unjudged = 0  # how often the relay was shown some, and has not said what it thinks
         self._retry: IDelayedCall | None = None
         self._session: Session | None = None
         self._stream: MuxStream | None = None
@@ -75,52 +78,69 @@ class Credentials:
 
     def connect(self, attempt: Attempt) -> Callable[[], None]:
         """See :class:`IConnector`."""
-        return _Try(self._reactor, self._connector, self, attempt).abandon
+        return Try(self._reactor, self._connector, self.fetch, attempt).abandon
 
     def fetch(self) -> Deferred[None]:
         """Fires when there is something new to show; errbacks with CredentialsFailed."""
 
-        def take(credentials: object) -> None:
-            if credentials is not None and not isinstance(credentials, str):
-                raise CredentialsFailed(f"{type(credentials).__name__} is no string")
-            payload = None if credentials is None else _encode(credentials)
-            if payload is not None and len(payload) > MAX_CREDENTIALS_BYTES:
-                raise CredentialsFailed(f"they are {MAX_CREDENTIALS_BYTES} bytes at most")
+        def take(payload: bytes | None) -> None:
             self._payload = payload
 
-        def failed(failure: Failure) -> None:
-            if failure.check(CredentialsFailed):
-                text = failure.getErrorMessage()
-            elif failure.check(TimeoutError):
-                text = f"nothing came within {FETCH_SECONDS:g} s"
-            elif failure.check(CancelledError):
-                text = "cancelled"
-            else:
-                text = f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
-                self._log.failure("the credentials failed", failure)
-            raise CredentialsFailed(f"there are no credentials: {text}")
+        self._is_stale = False
+        return fetch(self._reactor, self._source).addCallback(take)
 
-        source = self._source
-        fetched: Deferred[Any] = maybeDeferred(source if callable(source) else lambda: source)
-        if not fetched.called:
-            fetched.addTimeout(FETCH_SECONDS, self._reactor)
-        return fetched.addCallback(take).addErrback(failed)
+    def renew(self) -> Awaitable[None]:
+        """See :meth:`Connection.renew`."""
+        waiting = self._renewal.wait()
+        self._is_stale = True
+        if self._session is not None:
+            self._stop_fetching()
+            self._renew()
+        elif self._connection is not None:
+            self._connection.hurry()
+        return waiting
 
     # -- a member of the connection ---------------------------------------------------------------
+
+    def ride(self, connection: Connection) -> None:
+        """Takes the first place on a connection."""
+        self._connection = connection
+        connection.credentials = self
+        connection.attach(self)
 
     def session_opened(self, session: Session) -> None:
         self._session = session
         self._show()
+        if self._is_stale:
+            self._renew()
 
     def session_lost(self, problem: ConnectionProblem) -> None:
         self._forget()
+        if isinstance(problem, CredentialsFailed | Unauthorized) and not self._is_stale:
+            self._renewal.settle(problem)
+
+    def reopen(self) -> None:
+        """It is open, or the relay does not want it."""
 
     def close(self) -> None:
         """The connection is about to be closed."""
         self._forget()
+        self._renewal.settle(ConnectionClosed("the connection was closed"))
+
+    def check(self) -> None:
+        """A map is open, or is not, or is gone."""
+        self._renewal.check()
+
+    def _members(self) -> list[Member]:
+        return [] if self._connection is None else self._connection.members
 
     def _forget(self) -> None:
         self._session = self._stream = None
+        self._is_asked = False
+        self._renewal.again()
+        self._stop_fetching()
+
+    def _stop_fetching(self) -> None:
         fetching, self._fetching = self._fetching, None
         if fetching is not None:
             fetching.cancel()
@@ -133,17 +153,45 @@ class Credentials:
 
     def _show(self) -> None:
         session = self._session
-        if session is None or self._payload is None or not session.alive:
+        if session is None or not session.alive:
+            return
+        if self._payload is None:
+            if self._stream is not None and self._connection is not None:
+                self._connection.come_back()  # what was shown cannot be taken back
+            else:
+                self._judged()
             return
         if self._stream is None:
             self._stream = session.open({"route": CREDENTIALS, "version": VERSION}, self)
-        if self._stream.state is not State.CLOSED:
-            session.send(self._stream, self._payload)
+        if self._stream.state is State.CLOSED:
+            return
+        session.send(self._stream, self._payload)
+        self._unjudged += 1
+        self._renewal.shown()
+        for member in self._members():
+            if member.let_in is False:
+                member.reopen()
 
     def stream_data(self, payload: Raw) -> None:
-        """The relay asks for new ones; what else it says is of a newer relay."""
-        if bytes(payload) == RENEW and self._fetching is None and self._retry is None:
-            self._renew()
+        """The relay asks for new ones, or has judged some; what else it says is of a newer one."""
+        said = bytes(payload)
+        if said == RENEW:
+            self._is_asked = True
+            if self._fetching is None and self._retry is None:
+                self._renew()
+        elif said == JUDGED and self._unjudged > 0:
+            self._unjudged -= 1
+            if self._unjudged == 0:
+                self._judged()
+
+    def _judged(self) -> None:
+        if self._fetching is not None:
+            return  # there will be others in a moment
+        for member in self._members():
+            # One was perhaps refused for what was shown before.
+            if member.let_in is None or (self._renewal.waits and not member.let_in):
+                member.reopen()
+        self._renewal.judged()
 
     def stream_ended(self) -> None:
         """The close follows."""
@@ -152,73 +200,43 @@ class Credentials:
         """What is shown is little."""
 
     def stream_closed(self, error: StreamError | None) -> None:
-        # A relay that does not know the route has no use for credentials.
         self._stream = None
+        self._unjudged = 0
         if error is not None:
             self._log.info("the relay takes no credentials: {error}", error=error)
+        if self._session is None or not self._session.alive:
+            return
+        if error is None or error.code == "unknown-route":
+            self._judged()  # it has no use for them
+        else:
+            self._renewal.settle(error)
 
     def _renew(self) -> None:
         self._retry = None
         fetching = self._fetching = self.fetch()
-        fetching.addCallbacks(self._renewed, self._not_renewed)
+        fetching.addCallbacks(
+            self._renewed, self._not_renewed, (fetching,), errbackArgs=(fetching,)
+        )
 
-    def _renewed(self, _: None) -> None:
-        self._fetching = None
-        self._backoff.reset()
-        if self._stream is not None:
+    def _renewed(self, _: None, fetching: Deferred[None]) -> None:
+        if self._fetching is fetching:
+            self._fetching = None
+            self._is_asked = False
+            self._backoff.reset()
             self._show()
 
-    def _not_renewed(self, failure: Failure) -> None:
+    def _not_renewed(self, failure: Failure, fetching: Deferred[None]) -> None:
+        if self._fetching is not fetching:
+            return  # it was cancelled
         self._fetching = None
-        if self._session is None:
+        self._renewal.settle(failure.value)
+        if not self._is_asked or self._session is None:
             return
         delay = self._backoff.next_seconds()
         self._log.warn(
             "{problem}; the next try in {delay:.1f} s", problem=failure.value, delay=delay
         )
         self._retry = self._reactor.callLater(delay, self._renew)
-
-
-class _Try:
-    """One attempt: fetches what is to be shown, then connects."""
-
-    def __init__(
-        self, reactor: IReactorTime, connector: Any, credentials: Credentials, attempt: Attempt
-    ) -> None:
-        self._attempt = attempt
-        self._reactor = reactor
-        self._connector = connector
-        self._abandon: Callable[[], None] | None = None
-        self._abandoned = False
-        self._failing: IDelayedCall | None = None
-        self._fetching = credentials.fetch()
-        self._fetching.addCallbacks(self._fetched, self._failed)
-
-    def abandon(self) -> None:
-        """Drops the connection, or gives up making one."""
-        if self._abandon is not None:
-            self._abandon()
-            return
-        self._abandoned = True
-        if self._failing is not None:
-            self._failing.cancel()
-        else:
-            self._fetching.cancel()
-        self._attempt.attempt_failed(CannotConnect("cannot connect: given up"))
-
-    def _fetched(self, _: None) -> None:
-        if not self._abandoned:
-            self._abandon = self._connector.connect(self._attempt)
-
-    def _failed(self, failure: Failure) -> None:
-        if not self._abandoned:
-            # Not before the caller of connect() knows how to abandon this.
-            self._failing = self._reactor.callLater(0, self._tell, failure.value)
-
-    def _tell(self, problem: ConnectionProblem) -> None:
-        self._failing = None
-        self._abandoned = True
-        self._attempt.attempt_failed(problem)
 
 
 def open_connection(
@@ -244,5 +262,5 @@ def open_connection(
         return Connection(reactor, connector, random, **options)
     shown = Credentials(reactor, connector, credentials, random)
     connection = Connection(reactor, shown, random, **options)
-    connection.attach(shown)
+    shown.ride(connection)
     return connection

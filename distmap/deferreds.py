@@ -75,7 +75,7 @@ class Waiters:
         for deferred in waiting:
             if deferred.called:
                 continue  # cancelled by what another of them called
-            if isinstance(result, Exception):
+            if isinstance(result, BaseException):
                 deferred.errback(result)
             else:
                 deferred.callback(result)

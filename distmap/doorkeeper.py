@@ -12,10 +12,9 @@ from twisted.python.failure import Failure
 
 from distmap.access import NOTHING, Grant, check_grant
 from distmap.authorizer import Request
+from distmap.restart import UNAUTHORIZED
 from distmap.router import Link, Relay
 
-UNAUTHORIZED: Final = 4401
-"""Close code: nothing was shown in time that lets this connection in anywhere."""
 MOST_SECONDS: Final = 86_400.0
 """A grant that lasts longer is looked at once in this time."""
 

@@ -17,7 +17,7 @@ from distmap.access import NONE, WRITE, Grant, permits
 from distmap.errors import StreamError
 from distmap.gate import Gate, Held
 from distmap.routes import CREDENTIALS, Route
-from distmap.states import Kind, MuxStream
+from distmap.states import Kind, MuxStream, State
 from distmap.values import NOT_JSON
 
 VERSION: Final = (1, 0)
@@ -34,6 +34,7 @@ REFUSED: Final = ("you may not do this", "refused")
 EXPIRED: Final = ("your credentials have expired", "expired")
 CHANGED: Final = ("what you may do has changed: open it again", "changed")
 RENEW: Final = b'["renew"]'
+JUDGED: Final = b'["judged"]'
 
 _decode = msgspec.json.Decoder(str).decode
 
@@ -98,7 +99,8 @@ class Entrance(Generic[LinkT]):
         if route.kind == CREDENTIALS:
             _check_version(stream.meta)
             if gate is None:
-                return  # nobody asks for them
+                stream.owner = self  # nobody asks for them: see judge_none()
+                return
             if gate.stream is not None:
                 raise StreamError("there is one stream for credentials already", "taken")
             gate.stream, gate.waits = stream, True
@@ -138,7 +140,7 @@ class Entrance(Generic[LinkT]):
         gate.held.pop(stream, None)
         gate.streams.pop(stream, None)
         if stream is gate.stream:
-            gate.stream, gate.waits = None, False
+            gate.stream, gate.waits, gate.unjudged = None, False, 0
             self._next(link, gate)
 
     def _shown(self, link: LinkT, gate: Gate, payload: bytes) -> None:
@@ -174,6 +176,15 @@ class Entrance(Generic[LinkT]):
                 self.ask(link, uri)
         finally:
             gate.asking = False
+        if gate.stream is not None and not (gate.to_ask or gate.asked):
+            while gate.unjudged:
+                gate.unjudged -= 1
+                self._say(link, gate.stream, JUDGED)
+
+    def judge_none(self, link: LinkT, stream: MuxStream) -> None:
+        """Something came on a stream to a relay without an authorizer."""
+        if stream.owner is self:
+            self._say(link, stream, JUDGED)
 
     def answer(self, link: LinkT, uri: str, answered: Grant) -> None:
         """The authorizer has answered."""
@@ -202,6 +213,10 @@ class Entrance(Generic[LinkT]):
             gate.refused = True
             self._house.keep_out(link, stream, *REFUSED)
 
+    def _say(self, link: LinkT, stream: MuxStream, payload: bytes) -> None:
+        if stream.state in (State.OPEN, State.SENDING):  # or the peer has kept it to itself
+            self._house.say(link, stream, payload)
+
     # -- the end of grants ------------------------------------------------------------------------
 
     def tick(self, link: LinkT) -> None:
@@ -216,7 +231,7 @@ class Entrance(Generic[LinkT]):
                 self._question(link, gate, uri)
         elif ended or (ending and not gate.renewing):
             gate.renewing = True
-            self._house.say(link, gate.stream, RENEW)
+            self._say(link, gate.stream, RENEW)
 
     def _end(self, link: LinkT, gate: Gate, uri: str, why: tuple[str, str]) -> int:
         streams = gate.streams_of(uri)

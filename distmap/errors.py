@@ -72,6 +72,12 @@ class ConnectionClosed(LocalError):
     code = "connection-closed"
 
 
+class NoCredentials(LocalError):
+    """The connection was made without credentials: there is nothing to renew."""
+
+    code = "no-credentials"
+
+
 # -- the other side's mistakes: end the stream or the connection they came on --------------------
 
 
@@ -174,3 +180,9 @@ class PingTimeout(ConnectionLost):
     """An open connection went silent: no answer to a ping."""
 
     code = "ping-timeout"
+
+
+class Unauthorized(ConnectionLost):
+    """The relay closed the connection, which had not shown in time what opens any map to it."""
+
+    code = "unauthorized"

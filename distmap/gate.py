@@ -37,6 +37,7 @@ class Gate:
         stream: that they came on.
         waits: the stream is open, and nothing has come on it.
         renewing: it was asked to show anew.
+        unjudged: how often it has shown something and not been told what became of it.
         granted: whether it was ever let in anywhere.
         refused: whether it was ever kept out.
         streams: those that were let in, with their URIs.
@@ -58,6 +59,7 @@ class Gate:
         "stream",
         "streams",
         "to_ask",
+        "unjudged",
         "waits",
     )
 
@@ -66,6 +68,7 @@ class Gate:
         self.stream: MuxStream | None = None
         self.waits = self.renewing = self.asking = False
         self.granted = self.refused = False
+        self.unjudged = 0
         # By URI, each with when it is to be asked for anew.
         self.grants: dict[str, tuple[Grant, float | None]] = {}
         self.streams: dict[MuxStream, str] = {}
@@ -109,8 +112,12 @@ class Gate:
         """It has shown other credentials: what they give is to be asked about."""
         self.credentials = credentials
         self.waits = self.renewing = False
-        for uri in [uri for uri, (grant, _) in self.grants.items() if grant.access == NONE]:
-            del self.grants[uri]
+        self.unjudged += 1
+        # What was granted for others holds where it is in use, until that is answered anew.
+        used = set(self.streams.values())
+        for uri, (grant, _) in list(self.grants.items()):
+            if grant.access == NONE or uri not in used:
+                del self.grants[uri]
         # An answer to what was shown before counts no more.
         self.to_ask = dict.fromkeys([*self.asked, *self.streams.values(), *self.to_ask])
         self.asked.clear()

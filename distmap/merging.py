@@ -57,23 +57,35 @@ def merge_all(
     return _merge(replica, items, trusted=trusted, doubtful=doubtful, burials=burials)
 
 
-def merge_answer(
-    replica: Replica, answer: wire.Entries, *, trusted: bool, burials: Burials
-) -> list[Update]:
-    """Merges what a donor answered; the arguments are those of :func:`merge_all`.
+def read_sets(replica: Replica, answer: wire.Entries) -> dict[str, Entry]:
+    """The sets of a donor's answer, from its columns; nothing is merged yet.
 
     Raises:
-        RemoteProtocolError: its columns do not belong together. Nothing is merged then.
+        RemoteProtocolError: the columns do not belong together.
     """
-    updates = []
-    if answer.columns:
-        entries, refused = read_columns(answer.columns, replica.max_value_bytes)
-        replica.refused += refused
-        if trusted:
-            updates = replica.merge_many(entries)
-        else:
-            updates = _merge(replica, entries.items(), trusted=False, burials=burials)
-    return updates + merge_all(replica, answer.entries, trusted=trusted, burials=burials)
+    if not answer.columns:
+        return {}
+    sets, refused = read_columns(answer.columns, replica.max_value_bytes)
+    replica.refused += refused
+    return sets
+
+
+def merge_answer(
+    replica: Replica,
+    sets: dict[str, Entry],
+    texts: Sequence[Raw],
+    *,
+    trusted: bool,
+    burials: Burials,
+) -> list[Update]:
+    """Merges what a donor answered: its sets, and the texts of its other entries. The other
+    arguments are those of :func:`merge_all`.
+    """
+    if trusted:
+        updates = replica.merge_many(sets)
+    else:
+        updates = _merge(replica, sets.items(), trusted=False, burials=burials)
+    return updates + merge_all(replica, texts, trusted=trusted, burials=burials)
 
 
 def _merge(

@@ -12,8 +12,8 @@ from msgspec import Raw
 
 from distmap import channel_wire as wire
 from distmap.absence import ALONE, BY_PEER, Absence
-from distmap.access import READ
-from distmap.entries import Entry, decode_plain, encode_entry
+from distmap.doubts import Doubts
+from distmap.entries import decode_plain, encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
@@ -52,10 +52,10 @@ class Peer:
         self.peers = 0
         self.time = Timekeeper(replica, self.outbox, port, now_ms)
         self.absence = Absence(replica, self.outbox, port)
+        self.doubts = Doubts(replica, port)
         self.is_busy = False
         self._port = port
         self._open = self._online = False
-        self._doubtful: dict[str, Entry] = {}  # what came too early to tell whether it was deleted
         self._how: str | None = None  # it is to be told as ready, once this is not busy
         replica.in_touch = False
 
@@ -72,7 +72,7 @@ class Peer:
         """The stream, or the connection, is gone."""
         self.replica.lose_touch()
         self._open = self._online = False
-        self._doubtful.clear()
+        self.doubts.lost()
         self._how = None
         self.time.lost()
         self.reading.lost()
@@ -119,7 +119,8 @@ class Peer:
             case wire.Reader(name) if wire.is_name(name):
                 self._port.serve(name, reader=True)
             case wire.Refused():
-                self._told_access(READ)
+                self.reading.refused()
+                self.absence.give_up()
                 self.is_busy = True
                 self._port.work_soon()
             case wire.Time(sent_ms, time_ms):
@@ -158,7 +159,7 @@ class Peer:
         plain = decode_plain(text, replica.max_value_bytes)
         if plain is None:
             self._receive_others(text)
-        elif (update := replica.merge(*plain, doubtful=self._aside)) is not None:
+        elif (update := replica.merge(*plain, doubtful=self.doubts.aside)) is not None:
             self._port.updated([update])
         if len(replica.held) > held:
             self.time.ask()  # before it is believed that the others are ahead, and not this behind
@@ -175,11 +176,7 @@ class Peer:
             self._take(said)
 
     def _take(self, texts: list[Raw]) -> None:
-        self.updated(merge_all(self.replica, texts, doubtful=self._aside))
-
-    @property
-    def _aside(self) -> dict[str, Entry] | None:
-        return None if self.replica.in_touch else self._doubtful
+        self.updated(merge_all(self.replica, texts, doubtful=self.doubts.aside))
 
     def updated(self, updates: list[Update]) -> None:
         """Others' entries took their place."""
@@ -233,23 +230,20 @@ class Peer:
 
     def _become_ready(self, how: str) -> None:
         self.replica.get_in_touch()
-        # The donor may have learned of it after it had told of what is near it.
-        items, self._doubtful = self._doubtful.items(), {}
-        updates = [new for item in items if (new := self.replica.merge(*item)) is not None]
+        self.doubts.settle()
         asked = not self.outbox.is_online
         if asked:
             self.outbox.go_online()
         self.absence.over(how, asked=asked)
         self._how = how
-        self.updated(updates)
-        if self._open:  # no handler has left the map meanwhile
-            self.work()
+        self.work()
 
     def work(self) -> None:
         """Goes on with what takes several turns, and tells that this peer is ready if it waits for
         that only.
         """
-        self.is_busy = not (self.time.work() and self.reading.work() and self.absence.work())
+        done = self.time.work() and self.reading.work() and self.doubts.work()
+        self.is_busy = not (done and self.absence.work())
         self.send_writes()
         if self.is_busy:
             self._port.work_soon()

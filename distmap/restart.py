@@ -1,4 +1,4 @@
-"""When to come back to a relay that goes away: it says so in the reason of the close frame.
+"""How a relay ends a connection, and when to come back: the reason of its close frame says so.
 
 All who lose a relay at one moment would come back at one moment. So the relay gives each peer a
 time of its own.
@@ -11,8 +11,12 @@ from collections.abc import Iterator
 from itertools import cycle
 from typing import Final
 
+from distmap.errors import ConnectionLost, Unauthorized
+
 SERVICE_RESTART: Final = 1012
 TRY_AGAIN_LATER: Final = 1013
+UNAUTHORIZED: Final = 4401
+"""Nothing was shown in time that lets this connection in anywhere."""
 GOING_DOWN: Final = "the relay is going down"
 
 FIRST_RETURN_MS: Final = 1_000
@@ -55,3 +59,17 @@ def retry_seconds(code: int | None, reason: str | None) -> float | None:
     if found is None or int(found[1]) > MAX_RETRY_MS:
         return None
     return int(found[1]) / 1000
+
+
+def lost(code: int | None, reason: str | None) -> ConnectionLost:
+    """Why there is no connection any more, from a close frame that came.
+
+    Args:
+        code: of the close frame; None if there was none.
+        reason: its text.
+    """
+    kind = Unauthorized if code == UNAUTHORIZED else ConnectionLost
+    problem = kind(f"the connection was closed with {code}" + (f": {reason}" if reason else ""))
+    problem.close_code = code
+    problem.retry_seconds = retry_seconds(code, reason)
+    return problem

@@ -164,21 +164,21 @@ class Relay:
         elif kind is Kind.OBJECTS:
             self.hub.receive_objects(link.members[stream], *detail)
         elif kind is Kind.DATA and member is not None:
-            self._member_data(link, member, stream, bytes(detail))
+            self._member_data(member, stream, bytes(detail))
         elif kind is Kind.OPENED:
             self._open(link, stream)
         elif kind is Kind.CLOSED:
             self._closed(link, stream)
         elif stream in link.ends:
             _forward(link.ends[stream], kind, detail)
+        elif kind is Kind.DATA:
+            self.entrance.judge_none(link, stream)
 
-    def _member_data(
-        self, link: Link, member: Member[Link], stream: MuxStream, payload: bytes
-    ) -> None:
+    def _member_data(self, member: Member[Link], stream: MuxStream, payload: bytes) -> None:
         try:
             self.hub.receive(member, payload)
         except RemoteProtocolError as error:
-            self._fault(link, stream, str(error), error.code)
+            self._fault(member.link, stream, str(error), error.code)
 
     def _wrote(self, member: Member[Link]) -> None:
         """A member that may only read has written; is told once for each."""

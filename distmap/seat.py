@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Final, Protocol
+from typing import Protocol
 
 from msgspec import Raw
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from distmap.clock import Stamp
 from distmap.connection import Connection
@@ -19,10 +19,8 @@ from distmap.peer import Peer
 from distmap.session import Session
 from distmap.states import MuxStream, State
 from distmap.syncs import Syncs
+from distmap.tries import Reopenings
 from distmap.watching import Watching
-
-REOPEN_SECONDS: Final = (1.0, 10.0)
-"""After the relay ended the channel: the range of the wait before it is opened again."""
 
 
 class Listener(Protocol):
@@ -86,7 +84,9 @@ class Seat:
         self._reopen_call: IDelayedCall | None = None
         self._send_call: IDelayedCall | None = None
         self._work_call: IDelayedCall | None = None
-        self._reopens = 0
+        self._reopenings = Reopenings(random)
+        self.let_in: bool | None = None
+        self._takes_back = False
         self._closed = False
 
     def _now_ms(self) -> float:
@@ -141,12 +141,18 @@ class Seat:
         self._open()
 
     def session_lost(self, problem: ConnectionProblem) -> None:
-        self._session = None
+        self._session = self.let_in = None
         self._stop_reopening()
         self._listener.status_changed("offline", problem)
 
+    def reopen(self) -> None:
+        if self._reopen_call is not None:
+            self._stop_reopening()
+            self._open()
+
     def _open(self) -> None:
-        self._reopen_call = None
+        self._reopen_call = self.let_in = None
+        self._takes_back = False
         if self._session is None or not self._session.alive:
             return
         route = f"{self.uri}/channel"
@@ -163,6 +169,10 @@ class Seat:
             return
         try:
             self.peer.receive(payload)
+            if self.let_in is None:
+                self.let_in = True
+                self._reopenings.let_in()
+                self._connection.judged()
         except RemoteError as error:
             self._log.error("the channel of {uri} failed: {error}", uri=self.uri, error=error)
             if self._session is not None and self._stream is not None:
@@ -182,12 +192,12 @@ class Seat:
         if self._closed or self._session is None or not self._session.alive:
             return
         problem: RemoteError = error or StreamError("the relay closed the channel", "closed")
+        self.let_in = None
         if problem.code == AccessRefused.code:
-            problem = AccessRefused(str(problem))
-        least, most = REOPEN_SECONDS
-        delay = min(most, least * 2**self._reopens) * (0.5 + self._connection.random() / 2)
-        self._reopens += 1
-        self._log.warn(
+            problem, self.let_in = AccessRefused(str(problem)), False
+        delay, known = self._reopenings.ended(problem)
+        self._log.emit(
+            LogLevel.debug if known else LogLevel.warn,
             "the relay ended the channel of {uri} ({code}): {problem}; "
             "opened again in {delay:.1f} s",
             uri=self.uri,
@@ -197,9 +207,10 @@ class Seat:
         )
         self._reopen_call = self._reactor.callLater(delay, self._open)
         self._listener.status_changed("offline", problem)
+        self._connection.judged()
 
     def _stop_reopening(self) -> None:
-        self._reopens = 0
+        self._reopenings.reset()
         if self._reopen_call is not None:
             self._reopen_call.cancel()
             self._reopen_call = None
@@ -219,13 +230,16 @@ class Seat:
         self._listener.taken(writes)
 
     def refused(self, writes: list[tuple[str, Entry]], updates: list[Update]) -> None:
+        if not self._takes_back:
+            self._takes_back = True
+            self._log.warn("writes to {uri} are taken back: it may only be read", uri=self.uri)
         self._listener.refused_writes(self._refusal(), [key for key, _ in writes], updates)
 
     def restamped(self, updates: list[Update]) -> None:
         self._listener.restamped(updates)
 
     def became_ready(self, how: str) -> None:
-        self._reopens = 0
+        self._reopenings.reset()
         self._watching.start()
         self._listener.became_ready(how)
 

@@ -16,6 +16,7 @@ from distmap.errors import RemoteProtocolError, StreamError
 from distmap.frames import DEFAULT_LIMITS, Limits, gather
 from distmap.mux import MuxDemux
 from distmap.states import Kind, MuxEvent, MuxStream, State
+from distmap.uplink import Uplink
 
 PROTOCOL_ERROR = 1002
 
@@ -63,6 +64,7 @@ class Session:
     Attributes:
         alive: the connection is not lost.
         congested: the network does not take what is sent.
+        uplink: where who sends much waits for room.
     """
 
     _log = Logger()
@@ -78,6 +80,7 @@ class Session:
     ) -> None:
         self.alive = True
         self.congested = False
+        self.uplink = Uplink(reactor)
         self._reactor = reactor
         self._transport = transport
         self._opened = opened
@@ -101,6 +104,7 @@ class Session:
             LocalProtocolError: this side cannot send on the stream any more.
         """
         self._mux.send(stream, payload)
+        self.uplink.gathered(len(payload))
         self._schedule()
 
     def end(self, stream: MuxStream) -> None:
@@ -138,6 +142,8 @@ class Session:
             # One of the owners may have closed the stream of another, or have changed all again.
             if self.congested == congested and owner is not None and not stream.send_paused:
                 owner.stream_paused(congested)
+        if self.congested == congested:
+            self.uplink.congest(congested)
 
     def flush(self) -> None:
         """Sends what has gathered, at once."""
@@ -148,6 +154,7 @@ class Session:
             for message in gather(self._mux.take()):
                 self._sent(len(message))
                 self._transport.send(message)
+            self.uplink.flushed()
 
     def _schedule(self) -> None:
         if self._flush_call is None and self.alive:
@@ -164,6 +171,7 @@ class Session:
     def lost(self) -> None:
         """The connection is gone: tells the owners of all streams."""
         self.alive = False
+        self.uplink.close()
         if self._flush_call is not None:
             self._flush_call.cancel()
             self._flush_call = None

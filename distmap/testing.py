@@ -24,15 +24,17 @@ from typing import Any
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from distmap.connection import Attempt, Connection, IConnector
-from distmap.credentials import Source, open_connection
+from distmap.attempts import Attempt, IConnector
+from distmap.connection import Connection
+from distmap.credentials import open_connection
 from distmap.errors import CannotConnect, ConnectionLost, ConnectionProblem
+from distmap.fetching import Source
 from distmap.knowledge import RETENTION_MS
 from distmap.map import DistributedMap
 from distmap.options import DEFAULT_URI
 from distmap.relay_connection import RelayConnection
 from distmap.relay_server import RelayOptions, RelayServer
-from distmap.restart import retry_seconds
+from distmap.restart import lost
 
 ABNORMAL_CLOSURE = 1006
 START_SECONDS = 1_700_000_000.0
@@ -78,9 +80,7 @@ class Wire:
 
     def close(self, code: int, reason: str) -> None:
         """Either side begins to close."""
-        lost = ConnectionLost(f"the connection was closed with {code}: {reason}")
-        lost.retry_seconds = retry_seconds(code, reason)
-        self._later(self.drop, lost)
+        self._later(self.drop, lost(code, reason))
 
     def drop(self, problem: ConnectionProblem | None = None) -> None:
         """The connection is gone at once, for both sides; what was under way is lost."""

@@ -17,14 +17,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from distmap.errors import (
-    ConnectionLost,
     ConnectionProblem,
     HandshakeDropped,
     HandshakeTimeout,
     PingTimeout,
     UpgradeRefused,
 )
-from distmap.restart import retry_seconds
+from distmap.restart import lost
 from distmap.texts import SENT_BYTES, cut_unmasked, is_utf8, make_masked
 from distmap.websocket_options import Timer, WebSocketOptions
 from distmap.writing import bound_unsent, write_now
@@ -162,11 +161,7 @@ class BaseSocket:
         if self._silent:
             return PingTimeout("the other side did not answer a ping")
         if self._was_open:
-            why = f": {reason}" if reason else ""
-            lost = ConnectionLost(f"the connection was closed with {code}{why}")
-            lost.close_code = code
-            lost.retry_seconds = retry_seconds(code, reason)
-            return lost
+            return lost(code, reason)
         if self.wasOpenHandshakeTimeout:  # type: ignore[attr-defined]
             return HandshakeTimeout("the server did not finish the opening handshake in time")
         if self._refusal is not None:

@@ -16,7 +16,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from distmap import DistributedMap, WebSocketOptions, connect, errors
-from distmap.connection import Attempt, Connection, IConnector
+from distmap.attempts import Attempt, IConnector
+from distmap.connection import Connection
 from distmap.connector import WebSocketConnector
 from distmap.errors import CannotConnect, ConnectionLost, ConnectionProblem
 from distmap.session import Session
@@ -84,6 +85,9 @@ class FakeConnector:
 class Rider:
     """A member of a connection."""
 
+    uri = "/rider"
+    let_in: bool | None = None
+
     def __init__(self, does: Callable[[str], None] = lambda what: None) -> None:
         self.told: list[str] = []
         self._does = does
@@ -93,6 +97,9 @@ class Rider:
 
     def session_lost(self, problem: ConnectionProblem) -> None:
         self._note("lost")
+
+    def reopen(self) -> None:
+        self._note("reopen")
 
     def close(self) -> None:
         self._note("close")
@@ -570,7 +577,7 @@ class BadServers(Logged):
         url = f"ws://127.0.0.1:{await server.listen()}/"
         connection = await self.assert_told(url, "handshake-dropped", "dropped the connection")
         # A TCP connection is no success: the waits have grown.
-        self.assertGreaterEqual(connection._backoff._range_seconds, 2)
+        self.assertGreaterEqual(connection._tries._backoff._range_seconds, 2)
 
     async def test_refuses_the_upgrade(self) -> None:
         for status in ("403 Forbidden", "404 Not Found"):
@@ -641,7 +648,7 @@ class BadServers(Logged):
         self.assertEqual(problems[0].code, "connection-lost")
         await relay(self, port=process.port)
         await until(lambda: connection.status == "open")
-        self.assertEqual(connection._backoff._range_seconds, 0.5)
+        self.assertEqual(connection._tries._backoff._range_seconds, 0.5)
 
 
 class CloseForReal(Logged):

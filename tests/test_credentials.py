@@ -7,9 +7,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from distmap.credentials import FETCH_SECONDS
 from distmap.entrance import MAX_CREDENTIALS_BYTES
 from distmap.errors import InvalidType
+from distmap.fetching import FETCH_SECONDS
 from distmap.relay_server import RelayOptions
 from distmap.testing import Network
 from tests.support.authorizers import Scripted

@@ -262,14 +262,14 @@ class TheStream(EntranceTestCase):
         self.world.settle()
         self.assertEqual(client.heard(channel)[0], REFUSED)
 
-    def test_a_relay_that_asks_nobody_takes_no_notice(self) -> None:
+    def test_a_relay_that_asks_nobody_has_judged_at_once(self) -> None:
         self.entrance.ask = None
         client = self.world.client()
         stream = client.open(CREDENTIALS)
         client.send(stream, "x")
         channel = client.join()
         self.world.settle()
-        self.assertEqual(client.heard(stream), [])
+        self.assertEqual(client.data(stream), [["judged"]])
         self.assertNotIn("access", client.data(channel)[0][1])
         self.assertIsNone(client.link.gate)
         client.disconnect()
@@ -284,7 +284,7 @@ class TheStream(EntranceTestCase):
         client.data(channel)
         self.world.relay.cut(client.link)
         self.world.settle()
-        self.assertEqual(client.heard(stream), [])
+        self.assertEqual(client.data(stream), [["judged"]])
         self.assertEqual(client.heard(channel)[0][1][1], "slow")
 
 
@@ -310,6 +310,7 @@ class Expiry(EntranceTestCase):
         client.data(channel)
         assert client.link.gate is not None
         self.assertEqual(client.link.gate.next_ms(), self.until_ms - RENEW_MS)
+        self.assertEqual(client.data(stream), [["judged"]])
         self.later(client, 100_000 - RENEW_MS)
         self.assertEqual(client.data(stream), [["renew"]])
         self.later(client, 1)
@@ -332,11 +333,56 @@ class Expiry(EntranceTestCase):
         self.assertEqual(
             client.heard(channel)[0], ("error", ("your credentials have expired", "expired"))
         )
-        self.assertEqual(client.data(stream), [["renew"]])
+        self.assertEqual(client.data(stream), [["judged"], ["renew"]])
         self.assertEqual(client.data(other), [])
         again = client.join()
         self.world.settle()
         self.assertEqual(client.heard(again)[0], REFUSED)  # that answer is of the past
+
+    def test_judged_once_all_that_is_open_has_its_answer(self) -> None:
+        self.answers = {("old", "/u"): WRITE, ("old", "/v"): WRITE}
+        client, stream = self.come("old")
+        assert stream is not None
+        client.join(), client.join("/v")
+        self.world.settle()
+        self.assertEqual(client.data(stream), [["judged"]])
+        client.send(stream, "late")
+        client.send(stream, "late too")
+        held = client.join("/w")
+        self.world.settle()
+        for uri, answer in (("/u", WRITE), ("/v", NONE), ("/w", NONE)):
+            self.assertEqual(client.data(stream), [])
+            self.answer(client.link, uri, answer)
+            self.world.settle()
+        self.assertEqual(client.heard(held)[0], REFUSED)
+        self.assertEqual(client.data(stream), [["judged"]] * 2)  # one for each
+
+    def test_what_others_gave_is_forgotten_where_it_is_not_in_use(self) -> None:
+        self.answers = {("old", "/u"): WRITE, ("old", "/v"): WRITE, ("less", "/u"): READ}
+        self.answers["less", "/v"] = READ
+        client, stream = self.come("old")
+        assert stream is not None
+        used, left = client.join(), client.join("/v")
+        self.world.settle()
+        client.mux.close(left)
+        client.send(stream, "less")
+        self.world.settle()
+        self.assertEqual(client.heard(used)[-2][1][1], "changed")
+        for uri in ("/u", "/v"):
+            again = client.join(uri)
+            self.world.settle()
+            self.assertEqual(client.data(again)[0][1]["access"], "read")
+
+    def test_a_stream_on_which_the_relay_may_not_speak(self) -> None:
+        client = self.world.client()
+        stream = client.open(CREDENTIALS, readable=False)
+        client.send(stream, "me")
+        self.answers[("me", "/u")] = Grant(WRITE, self.until_ms)
+        channel = client.join()
+        self.world.settle()
+        self.assertEqual(self.names(client, channel)[0], "welcome")
+        self.later(client, 100_000)
+        self.assertEqual(client.heard(stream), [])
 
     def test_new_ones_give_less(self) -> None:
         self.answers = {("old", "/u"): WRITE, ("less", "/u"): READ, ("none", "/u"): NONE}

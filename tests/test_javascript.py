@@ -39,7 +39,7 @@ OUTSIDE = re.compile(
 # The modules that talk to the world, as Python's adapters do.
 ADAPTERS = {
     *("distmap", "connection", "connector", "credentials", "events", "map", "persistence"),
-    *("scheduler", "seat", "session", "store", "syncs", "wake"),
+    *("fetching", "scheduler", "seat", "session", "store", "syncs", "wake"),
 }
 reactor: Any = global_reactor
 

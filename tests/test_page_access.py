@@ -37,12 +37,21 @@ class Asked(BrowserTestCase):
         super().setUp()
 
     def ticket(self, maps: dict[str, str], seconds: float) -> str:
+        """A new one; what is refused is counted from here."""
+        self.refused_before = self.service.server.counts.refusals["refused"]
         return mint(self.key, maps, reactor.seconds(), seconds, None)
 
-    async def after(self, causes: dict[str, int], cause: str) -> None:
-        """Waits until the relay has done something once more."""
-        before = causes[cause]
-        await until(lambda: causes[cause] > before)
+    async def turned_away(self) -> None:
+        """Waits until the relay has closed the connection; what is refused is counted from here."""
+        counts = self.service.server.counts
+        before = counts.evictions["credentials"]
+        await until(lambda: counts.evictions["credentials"] > before)
+        self.refused_before = counts.refusals["refused"]
+
+    async def tried_again(self) -> None:
+        """Waits until the relay has refused something."""
+        refusals = self.service.server.counts.refusals
+        await until(lambda: refusals["refused"] > self.refused_before)
 
     async def test_access(self) -> None:
         connection = connect(reactor, self.url, credentials=self.ticket({"*": "write"}, 600))
@@ -51,13 +60,12 @@ class Asked(BrowserTestCase):
         await fires(fruits.ready())
         fruits["apple"] = 3
         self.shown.clear()
-        counts = self.service.server.counts
         await self.run_script(
             "browser_access.mjs",
             **self.deeds(fruits),
             ticket=self.ticket,
             shown=lambda: self.shown,
-            turned_away=lambda: self.after(counts.evictions, "credentials"),
-            tried_again=lambda: self.after(counts.refusals, "refused"),
+            turned_away=self.turned_away,
+            tried_again=self.tried_again,
         )
         self.assertNotIn("x" * 20_000, self.shown)

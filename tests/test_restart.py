@@ -5,17 +5,32 @@ from __future__ import annotations
 from itertools import islice
 from unittest import TestCase
 
+from distmap.errors import ConnectionLost, Unauthorized
 from distmap.restart import (
     FIRST_RETURN_MS,
     MAX_RETRY_MS,
     RETURNS_A_SECOND,
     SERVICE_RESTART,
     WINDOW_MS,
+    lost,
     retry_seconds,
     return_times_ms,
     with_retry,
 )
 from tests.vectors.make_vectors import load
+
+
+class Lost(TestCase):
+    def test_what_a_close_frame_means(self) -> None:
+        for code, kind in ((4401, Unauthorized), (1012, ConnectionLost), (None, ConnectionLost)):
+            problem = lost(code, "why; retry_ms=1500")
+            self.assertIs(type(problem), kind)
+            self.assertEqual(problem.close_code, code)
+            self.assertEqual(
+                str(problem), f"the connection was closed with {code}: why; retry_ms=1500"
+            )
+            self.assertEqual(problem.retry_seconds, 1.5 if code == 1012 else None)
+        self.assertEqual(str(lost(1006, None)), "the connection was closed with 1006")
 
 
 class Restart(TestCase):

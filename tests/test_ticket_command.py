@@ -34,13 +34,13 @@ class TicketCommand(TestCase):
         shown = ("--credentials", str(ticket))
         done = await self.run_command("set", url, "/fruits/red", "apple", "1", *shown)
         self.assertEqual(done.code, 0, done)
-        for args in (
-            ("set", url, "/other", "apple", "1", *shown),
-            ("dump", url, "/fruits/red"),
+        for args, hint in (
+            (("set", url, "/other", "apple", "1", *shown), ""),
+            (("dump", url, "/fruits/red"), "; see --credentials"),
         ):
             done = await self.run_command(*args)
             self.assertEqual(done.code, 1, done)
-            self.assertIn("you may not do this", done.err)
+            self.assertEqual(done.err, f"distmap: {args[2]}: you may not do this{hint}\n")
         await mint()
         done = await self.run_command("set", url, "/fruits/red", "apple", "1", *shown)
         self.assertEqual((done.code, done.out), (1, ""), done)

@@ -74,6 +74,20 @@ export class Connection {
    */
   wake(): void
 
+  /**
+   * Shows credentials to the relay now: asks what was passed to {@link connect} for them once more,
+   * and has what was refused tried again at once. While there is no connection, one is tried at once.
+   * A second call begins anew, for both.
+   *
+   * @returns fulfilled once the relay has opened all maps of this connection with them; rejected with
+   *   errors.AccessRefused if it does not open one of them, with errors.CredentialsFailed if there are
+   *   none, or no answer, with errors.Unauthorized if the relay closes the connection for want of any,
+   *   and with errors.ConnectionClosed if this program closes it. Nobody has to look at it.
+   * @throws errors.ConnectionClosed: the connection is closed
+   * @throws errors.NoCredentials: it was made without any
+   */
+  renew(): Promise<void>
+
   /** Closes the connection and all maps on it. Fulfilled when no socket and no timer is left. */
   close(): Promise<void>
 }
@@ -351,6 +365,8 @@ export namespace errors {
   class BatchError extends LocalError {}
   /** The connection was closed by this program. */
   class ConnectionClosed extends LocalError {}
+  /** The connection was made without credentials: there is nothing to renew. */
+  class NoCredentials extends LocalError {}
 
   /** The other side broke the protocol or refused something. */
   class RemoteError extends DistMapError {}
@@ -366,7 +382,12 @@ export namespace errors {
   class AccessRefused extends RemoteError {}
 
   /** Why there is no connection to the relay just now. */
-  class ConnectionProblem extends DistMapError {}
+  class ConnectionProblem extends DistMapError {
+    /** When to try again, if the relay said so. */
+    readonly retrySeconds: number | null
+    /** The code of the close frame that came, if one did. */
+    readonly closeCode: number | null
+  }
   /** The WebSocket did not open; browsers do not tell why. */
   class CannotConnect extends ConnectionProblem {}
   /** What was to give the credentials failed, took too long or gave something else. */
@@ -377,4 +398,6 @@ export namespace errors {
   class ConnectionLost extends ConnectionProblem {}
   /** An open connection went silent. */
   class PingTimeout extends ConnectionLost {}
+  /** The relay closed the connection, which had not shown in time what opens any map to it. */
+  class Unauthorized extends ConnectionLost {}
 }

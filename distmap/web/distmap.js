@@ -10,7 +10,7 @@
 
 /** @import { Connection } from "./js/connection.js" */
 /** @import { SocketConstructor } from "./js/connector.js" */
-/** @import { Source } from "./js/credentials.js" */
+/** @import { Source } from "./js/fetching.js" */
 import { WebSocketConnector, relayUrl } from "./js/connector.js"
 import { openConnection } from "./js/credentials.js"
 import * as errors from "./js/errors.js"

@@ -13,8 +13,9 @@ import msgspec
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from distmap.attempts import Attempt, IConnector
 from distmap.clock import Stamp
-from distmap.connection import Attempt, Connection, IConnector
+from distmap.connection import Connection
 from distmap.entries import Entry
 from distmap.errors import ConnectionLost, RemoteError
 from distmap.gossip import Gossip

@@ -91,6 +91,7 @@ await inChromium(async (context) => {
     new MutationObserver(look).observe(document.body, { subtree: true, childList: true })
   })
   await ask("turned away")
+  await page.evaluate(() => dispatchEvent(new Event("online"))) // it would wait for longer
   await ask("tried again")
   assert.equal(await field.getAttribute("aria-invalid"), null)
   assert.deepEqual(await page.evaluate("[...others].filter((word) => word !== 'Refused')"), [])
@@ -194,4 +195,46 @@ await inChromium(async (context) => {
   await live.says("The relay opens this map only to who shows credentials")
   assert.deepEqual(await live.keys(), [])
   assert.equal((await kept()).session, "{}")
+  await page.close()
+
+  // The examples ask for what they need too.
+  const example = await context.newPage()
+  const asking = example.locator("#asking")
+  const says = asking.locator("output")
+  const shown = asking.getByLabel("Credentials")
+  const set = example.getByRole("button", { name: "Set" })
+  /** @param {string} text */
+  async function show(text) {
+    await shown.fill(text)
+    await shown.press("Enter")
+  }
+
+  await example.goto(`${SITE}examples/form.html`)
+  await says.getByText("The relay asks for credentials").waitFor()
+  assert.equal(await set.isDisabled(), true)
+  await show(" ")
+  await says.getByText("Credentials are needed.").waitFor()
+  await show("no ticket")
+  await says.getByText("does not open this map for these credentials").waitFor()
+  assert.equal(await shown.inputValue(), "")
+  await show(await ask("ticket", { "/fruits": "read", "/cursors": "read" }, 600))
+  await says.getByText(READ_ONLY).waitFor()
+  await example.getByText("pear", { exact: true }).waitFor()
+  assert.equal(await shown.isVisible(), false)
+  assert.equal(await set.isDisabled(), true)
+  assert.ok(!example.url().includes("ey")) // as a ticket begins
+  // They hold in this tab: here a pointer may not be written, which is no error.
+  await example.goto(`${SITE}examples/cursors.html`)
+  await says.getByText(READ_ONLY).waitFor()
+  await example.mouse.move(50, 50)
+  await example.goto(`${SITE}examples/chart.html`)
+  await says.getByText("does not open this map for these credentials").waitFor()
+  await show(await ask("ticket", { "*": "write" }, 600))
+  await asking.waitFor({ state: "hidden" })
+  await example.goto(`${SITE}examples/form.html`)
+  await example.getByText("pear", { exact: true }).waitFor()
+  assert.equal(await asking.isVisible(), false)
+  await example.getByLabel("Key").fill("of an example")
+  await set.click()
+  await peerHas("of an example", "")
 })

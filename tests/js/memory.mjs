@@ -1,7 +1,7 @@
 // A relay and its peers in memory: what docs/protocol.md says of a relay, as short as it goes.
 
-/** @import { Attempt, Connector } from "../../distmap/web/js/connection.js" */
-/** @import { Source } from "../../distmap/web/js/credentials.js" */
+/** @import { Attempt, Connector } from "../../distmap/web/js/attempts.js" */
+/** @import { Source } from "../../distmap/web/js/fetching.js" */
 /** @import { MuxStream } from "../../distmap/web/js/states.js" */
 import { openConnection } from "../../distmap/web/js/credentials.js"
 import { ConnectionLost } from "../../distmap/web/js/errors.js"
@@ -65,7 +65,7 @@ class Link {
   }
 }
 
-/** @typedef {{ id: string, uri: string, link: Link, stream: MuxStream, count: number }} Member */
+/** @typedef {{ id: string, uri: string, link: Link, stream: MuxStream, count: number, isReader: boolean }} Member */
 
 class Relay {
   /** @type {Set<Link>} */
@@ -96,11 +96,27 @@ class Relay {
     const other = this.joined.get(stream)
     if (kind === Kind.OPENED) this.#opened(link, stream, detail)
     else if (kind === Kind.CLOSED) this.gone(stream)
-    else if (stream === link.credentials) link.shown.push(detail)
+    else if (stream === link.credentials) this.#judge(link, stream, detail)
     else if (kind === Kind.DATA && other !== undefined) {
       if (other.stream.state !== State.CLOSED)
         other.link.mux.send(other.stream, JSON.stringify(detail))
     } else if (kind === Kind.DATA && member !== undefined) this.#receive(member, detail)
+  }
+
+  /**
+   * @param {Link} link
+   * @param {MuxStream} stream
+   * @param {unknown} shown
+   */
+  #judge(link, stream, shown) {
+    link.shown.push(shown)
+    for (const member of [...this.members.values()].filter((each) => each.link === link)) {
+      if (!isRefused(link) && isReader(link) === member.isReader) continue
+      this.gone(member.stream)
+      const why = isRefused(link) ? "refused" : "changed"
+      link.mux.error(member.stream, "you may do less, or more", why)
+    }
+    if (shown !== "think") link.mux.send(stream, JSON.stringify(["judged"]))
   }
 
   /**
@@ -111,6 +127,7 @@ class Relay {
   #opened(link, stream, meta) {
     const route = meta.route ?? meta
     if (route === "credentials") return void (link.credentials = stream)
+    if (isRefused(link)) return void link.mux.error(stream, "you may not do this", "refused")
     const [, client] = /\/proxy\/client\/[^/]+\/([^/]+)$/.exec(route) ?? []
     const [, donor] = /\/proxy\/client\/([^/]+)\/[^/]+$/.exec(route) ?? []
     const [, taken] = /\/proxy\/server\/[^/]+\/client\/([^/]+)\/[^/]+$/.exec(route) ?? []
@@ -127,7 +144,7 @@ class Relay {
       if (member !== undefined) this.#tell(member, [isReader(link) ? "reader" : "client", client])
     } else {
       const uri = route.replace(/\/channel$/, "")
-      const member = { id: String(++this.#names), uri, link, stream, count: 0 }
+      const member = { id: String(++this.#names), uri, link, stream, count: 0, isReader: isReader(link) }
       this.members.set(stream, member)
       const members = this.#of(uri)
       const access = isReader(link) ? "read" : undefined
@@ -207,6 +224,15 @@ class Relay {
  */
 function isReader(link) {
   return link.shown.at(-1) === "read"
+}
+
+/**
+ * Who shows "wrong" may do nothing.
+ *
+ * @param {Link} link
+ */
+function isRefused(link) {
+  return link.shown.at(-1) === "wrong"
 }
 
 /** A relay, and connections to it. */

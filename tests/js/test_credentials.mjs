@@ -4,7 +4,7 @@ import assert from "node:assert/strict"
 import { afterEach, beforeEach, test } from "node:test"
 
 import { HybridClock } from "../../distmap/web/js/clock.js"
-import { FETCH_SECONDS, MAX_CREDENTIALS_BYTES } from "../../distmap/web/js/credentials.js"
+import { FETCH_SECONDS, MAX_CREDENTIALS_BYTES } from "../../distmap/web/js/fetching.js"
 import { Replica } from "../../distmap/web/js/lww.js"
 import { Donor } from "../../distmap/web/js/sync_donor.js"
 import { Network } from "./memory.mjs"

@@ -1,6 +1,6 @@
 // Maps that keep a copy: what a tab that is loaded again has, and what of it the others see.
 
-/** @import { Attempt } from "../../distmap/web/js/connection.js" */
+/** @import { Attempt } from "../../distmap/web/js/attempts.js" */
 import assert from "node:assert/strict"
 import { afterEach, beforeEach, mock, test } from "node:test"
 

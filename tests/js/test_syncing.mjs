@@ -1,20 +1,19 @@
 // The streams of a sync: who is slow or silent is left, and nothing is said on a closed stream.
 
-/** @import { Party } from "../../distmap/web/js/syncing.js" */
+/** @import { Party } from "../../distmap/web/js/conversation.js" */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { Session } from "../../distmap/web/js/session.js"
-import { Newcomer } from "../../distmap/web/js/sync.js"
 import {
   LEAST_RATE_BYTES,
   MAX_INBOX,
   OPEN,
   PATIENCE_SECONDS,
   STALL_SECONDS,
-  Serving,
-  Syncing,
-} from "../../distmap/web/js/syncing.js"
+} from "../../distmap/web/js/conversation.js"
+import { Session } from "../../distmap/web/js/session.js"
+import { Newcomer } from "../../distmap/web/js/sync.js"
+import { Serving, Syncing } from "../../distmap/web/js/syncing.js"
 import { MAX_REFUSING, MAX_SERVING, Syncs } from "../../distmap/web/js/syncs.js"
 import { Clock, newReplica } from "./support.mjs"
 
@@ -48,7 +47,7 @@ function fixture() {
   /** @type {string[]} */
   const sent = []
   const transport = { send: (/** @type {string} */ text) => void sent.push(text), close() {} }
-  const session = new Session(transport, { endOfTurn: clock.endOfTurn })
+  const session = new Session(transport, { scheduler: clock })
   /**
    * A message of the other side, on the only stream there is.
    *

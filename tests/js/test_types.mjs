@@ -23,7 +23,12 @@ test("a program of types", async () => {
   fruits.on("status", (status, problem) => status === "offline" && problem?.code)
   fruits.on("persisted", (state, problem) => state === "failed" && problem?.message)
   fruits.observe((change) => change.value?.price === change.oldValue?.price && change.timeMs)
-  connection.on("offline", (problem) => problem instanceof errors.ConnectionProblem)
+  connection.on("offline", (problem) => {
+    if (problem instanceof errors.ConnectionProblem) assert.equal(problem.closeCode, null)
+  })
+  /** @type {Promise<void>} */
+  const renewed = connection.renew()
+  renewed.catch((error) => error instanceof errors.AccessRefused)
   fruits.set("apple", { price: 3, colours: ["red"] })
   fruits.observeBatch((changes) => changes.map(({ value, key }) => [value?.price, key.length]))
   fruits.batch(() => fruits.update({ fig: { price: 1, colours: [] } }))
@@ -53,11 +58,11 @@ test("what is declared is there, and nothing else", async () => {
   assert.deepEqual(Object.keys(api).sort(), ["Connection", "DistributedMap", "connect", "errors"])
   assert.deepEqual(Object.keys(errors).sort(), Object.keys(allErrors).sort())
   const hidden = new Set([
-    ...["relay", "attach", "detach", "waitFor"],
+    ...["relay", "attach", "detach", "waitFor", "members", "judged", "hurry", "comeBack"],
     ...["attemptOpened", "attemptReceived", "attemptFailed"],
   ])
   const declared = /** @type {[Function, string[]][]} */ ([
-    [Connection, ["bytesReceived", "bytesSent", "close", "off", "on", "problem", "status", "wake"]],
+    [Connection, ["bytesReceived", "bytesSent", "close", "off", "on", "problem", "renew", "status", "wake"]],
     [
       DistributedMap,
       [

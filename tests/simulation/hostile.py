@@ -7,7 +7,7 @@ from random import Random
 
 from msgspec.json import decode as decode_json
 
-from distmap.connection import Attempt
+from distmap.attempts import Attempt
 from distmap.errors import ConnectionProblem
 from distmap.hub import VERSION
 from distmap.mux import MuxDemux

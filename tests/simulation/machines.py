@@ -9,7 +9,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from distmap import DistributedMap
-from distmap.connection import Attempt, Connection, IConnector
+from distmap.attempts import Attempt, IConnector
+from distmap.connection import Connection
 from tests.simulation.copies import Copy
 from tests.simulation.ordered import order_sets
 from tests.simulation.pipes import Net, Weather

@@ -10,7 +10,7 @@ from zlib import crc32
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from distmap.connection import Attempt
+from distmap.attempts import Attempt
 from distmap.errors import ConnectionProblem
 from tests.simulation.copies import Copy
 from tests.simulation.machines import Machine

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from distmap.connection import Attempt
+from distmap.attempts import Attempt
 from distmap.errors import (
     CannotConnect,
     ConnectionLost,

@@ -2,6 +2,9 @@
 
 export const FIRST_DELAY_SECONDS = 0.5
 export const LAST_DELAY_SECONDS = 10
+/** Likewise after a refusal, which a relay remembers for about as long. */
+export const REFUSED_SECONDS = 10
+export const LAST_REFUSED_SECONDS = 300
 
 /**
  * The time before the next try: full jitter over a range that doubles, up to a bound.
@@ -10,22 +13,30 @@ export const LAST_DELAY_SECONDS = 10
  */
 export class Backoff {
   #random
-  #rangeSeconds = FIRST_DELAY_SECONDS
+  #firstSeconds
+  #lastSeconds
+  #rangeSeconds
 
-  /** @param {() => number} random gives a number from 0 to 1 */
-  constructor(random) {
+  /**
+   * @param {() => number} random gives a number from 0 to 1
+   * @param {number} [firstSeconds] the first range
+   * @param {number} [lastSeconds] its bound
+   */
+  constructor(random, firstSeconds = FIRST_DELAY_SECONDS, lastSeconds = LAST_DELAY_SECONDS) {
     this.#random = random
+    this.#firstSeconds = this.#rangeSeconds = firstSeconds
+    this.#lastSeconds = lastSeconds
   }
 
   /** The next delay; the range grows. */
   nextSeconds() {
     const delay = this.#random() * this.#rangeSeconds
-    this.#rangeSeconds = Math.min(LAST_DELAY_SECONDS, 2 * this.#rangeSeconds)
+    this.#rangeSeconds = Math.min(this.#lastSeconds, 2 * this.#rangeSeconds)
     return delay
   }
 
   /** The connection is open. */
   reset() {
-    this.#rangeSeconds = FIRST_DELAY_SECONDS
+    this.#rangeSeconds = this.#firstSeconds
   }
 }

@@ -1,59 +1,34 @@
 // The client's connection to a relay: it reconnects until it is closed.
 
+/** @import { Connector, Member, Renewer } from "./attempts.js" */
 /** @import { Limits } from "./frames.js" */
 /** @import { Handler } from "./events.js" */
 /** @import { Scheduler, Timer } from "./scheduler.js" */
 /** @import { Transport } from "./session.js" */
-import { Backoff } from "./backoff.js"
 import { NORMAL } from "./connector.js"
 import { Deferred } from "./deferreds.js"
-import { ConnectionClosed, ConnectionProblem, PingTimeout } from "./errors.js"
+import { ConnectionClosed, NoCredentials, PingTimeout } from "./errors.js"
 import { Emitter } from "./events.js"
 import { Heartbeat } from "./heartbeat.js"
 import { RETENTION_MS } from "./knowledge.js"
+import { Members } from "./members.js"
 import { Session } from "./session.js"
 import { CLOSED, CONNECTING, OFFLINE, OPEN } from "./status.js"
 import { utf8Length } from "./text.js"
+import { Tries } from "./tries.js"
 import { onWake } from "./wake.js"
 
 const CLOSE_SECONDS = 2
-
-/**
- * One try to reach the relay, and the connection it leads to.
- *
- * @typedef {object} Attempt
- * @property {(transport: Transport) => void} attemptOpened the connection is open
- * @property {(message: string) => void} attemptReceived a message came
- * @property {(problem: Error) => void} attemptFailed the connection could not be opened, or is
- *   closed; comes once, and ends the attempt
- */
-
-/**
- * Makes connections to one relay. What comes back from connect() abandons the attempt.
- *
- * @typedef {object} Connector
- * @property {string} [url] of the relay
- * @property {(attempt: Attempt) => (problem: Error) => void} connect
- */
-
-/**
- * What rides on a connection: told of each session.
- *
- * @typedef {object} Member
- * @property {(session: Session) => void} sessionOpened
- * @property {(problem: Error) => void} sessionLost there is none any more, or a try failed
- * @property {() => boolean} ask asks the relay something; false if it cannot
- * @property {() => unknown} close the connection is about to be closed: the member leaves, and says
- *   with waitFor() how long that takes
- */
 
 /** A connection to a relay. Made by connect(). */
 export class Connection {
   /** @type {Session | null} */
   session = null
+  /** @type {Renewer | null} */
+  credentials = null
   #connector
   #limits
-  #backoff
+  #tries
   #status = CONNECTING
   /** @type {Error | null} */
   #problem = null
@@ -67,13 +42,10 @@ export class Connection {
   #abandon = null
   /** @type {Heartbeat | null} */
   #heartbeat = null
-  /** @type {Set<Member>} */
-  #members = new Set()
+  #members = new Members()
   #events = new Emitter("open", "offline", "close")
   /** @type {Deferred<void>} */
   #closed = new Deferred()
-  /** @type {Set<Promise<void>>} of the members that leave */
-  #leaving = new Set()
   #stopWaking
   #bytesReceived = 0
   #bytesSent = 0
@@ -92,7 +64,7 @@ export class Connection {
     this.random = random
     this.#connector = connector
     this.#limits = limits
-    this.#backoff = new Backoff(random)
+    this.#tries = new Tries(random)
     this.#stopWaking = onWake(() => this.wake())
     this.#connect()
   }
@@ -142,6 +114,28 @@ export class Connection {
   }
 
   /**
+   * Shows credentials to the relay now: asks what was passed to connect() for them once more, and
+   * has what was refused tried again at once. While there is no connection, one is tried at once. A
+   * second call begins anew, for both.
+   *
+   * @returns {Promise<void>} fulfilled once the relay has opened all maps of this connection with
+   *   them; rejected with AccessRefused if it does not open one of them, with CredentialsFailed if
+   *   there are none, or no answer, with Unauthorized if the relay closes the connection for want of
+   *   any, and with ConnectionClosed if this program closes it. Nobody has to look at it.
+   * @throws {ConnectionClosed} the connection is closed
+   * @throws {NoCredentials} it was made without any
+   */
+  renew() {
+    this.#checkOpen()
+    if (this.credentials !== null) return this.credentials.renew()
+    throw new NoCredentials("the connection was made without credentials: there is no source")
+  }
+
+  #checkOpen() {
+    if (this.#status === CLOSED) throw new ConnectionClosed("the connection is closed")
+  }
+
+  /**
    * Closes the connection and all maps on it. May be called more than once.
    *
    * @returns {Promise<void>} fulfilled when nothing of it is left: no socket and no timer
@@ -149,7 +143,7 @@ export class Connection {
   async close() {
     if (this.#status !== CLOSED) this.#beginClose()
     await this.#closed.promise
-    await Promise.all(this.#leaving)
+    await this.#members.gone()
   }
 
   /**
@@ -157,12 +151,21 @@ export class Connection {
    * not call this: it happens when the network comes back and when the page is looked at again.
    */
   wake() {
-    if (this.#retry !== null) {
-      this.#retry.cancel()
-      this.#backoff.reset()
-      this.#connect()
-    }
+    this.hurry()
     this.#heartbeat?.probe()
+  }
+
+  /** Does not wait any longer for the next try. */
+  hurry() {
+    if (this.#retry === null) return
+    this.#retry.cancel()
+    this.#tries.reset()
+    this.#connect()
+  }
+
+  /** Leaves the relay and comes back, as somebody else. */
+  comeBack() {
+    this.#transport?.close(NORMAL, "")
   }
 
   /** Which relay it is: the URL without what may differ between two visits; "" if there is none. */
@@ -181,7 +184,7 @@ export class Connection {
    * @throws {ConnectionClosed} the connection is closed
    */
   attach(member) {
-    if (this.#status === CLOSED) throw new ConnectionClosed("the connection is closed")
+    this.#checkOpen()
     this.#members.add(member)
     if (this.session?.alive) member.sessionOpened(this.session)
   }
@@ -192,7 +195,18 @@ export class Connection {
    * @param {Member} member
    */
   detach(member) {
-    this.#members.delete(member)
+    this.#members.remove(member)
+    this.judged()
+  }
+
+  /** All that rides on it. */
+  get members() {
+    return this.#members.all
+  }
+
+  /** A member is let in, or not, or is gone. */
+  judged() {
+    this.credentials?.check()
   }
 
   /**
@@ -201,8 +215,7 @@ export class Connection {
    * @param {Promise<void>} leaving fulfilled when nothing is left of the member
    */
   waitFor(leaving) {
-    const left = leaving.finally(() => void this.#leaving.delete(left))
-    this.#leaving.add(left)
+    this.#members.waitFor(leaving)
   }
 
   // -- an attempt ---------------------------------------------------------------------------------
@@ -214,7 +227,7 @@ export class Connection {
 
   /** @param {Transport} transport */
   attemptOpened(transport) {
-    this.#backoff.reset()
+    this.#tries.opened()
     this.#transport = transport
     if (this.#status === CLOSED) {
       transport.close(NORMAL, "")
@@ -222,17 +235,17 @@ export class Connection {
     }
     this.#status = OPEN
     this.#problem = null
-    const { endOfTurn } = this.scheduler
     /** @param {number} sizeBytes */
     const sent = (sizeBytes) => void (this.#bytesSent += sizeBytes)
-    const session = new Session(transport, { endOfTurn, limits: this.#limits, sent })
+    const { scheduler } = this
+    const session = new Session(transport, { scheduler, limits: this.#limits, sent })
     this.session = session
     this.#heartbeat = new Heartbeat(
       this.scheduler,
-      () => [...this.#members].some((member) => member.ask()),
+      () => this.members.some((member) => member.ask()),
       () => this.#abandon?.(new PingTimeout("the relay did not answer")),
     )
-    this.#tellMembers((member) => member.sessionOpened(session))
+    this.#members.tell((member) => member.sessionOpened(session))
     this.#events.emit("open")
   }
 
@@ -258,17 +271,9 @@ export class Connection {
     }
     this.#status = OFFLINE
     this.#problem = problem
-    const told = problem instanceof ConnectionProblem ? problem.retrySeconds : null
-    const delaySeconds = told ?? this.#backoff.nextSeconds()
-    this.#retry = this.scheduler.later(delaySeconds, () => this.#connect())
-    this.#tellMembers((member) => member.sessionLost(problem))
+    this.#retry = this.scheduler.later(this.#tries.failed(problem), () => this.#connect())
+    this.#members.tell((member) => member.sessionLost(problem))
     this.#events.emit("offline", problem)
-  }
-
-  /** @param {(member: Member) => void} tell */
-  #tellMembers(tell) {
-    // A handler may close one meanwhile.
-    for (const member of [...this.#members]) if (this.#members.has(member)) tell(member)
   }
 
   // -- the end ------------------------------------------------------------------------------------
@@ -277,7 +282,7 @@ export class Connection {
     this.#status = CLOSED
     this.#problem = null
     this.#stopWaking()
-    this.#tellMembers((member) => void member.close())
+    this.#members.tell((member) => void member.close())
     this.#heartbeat?.stop()
     this.#heartbeat = null
     const gone = new ConnectionClosed("the connection was closed")

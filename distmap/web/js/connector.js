@@ -1,10 +1,10 @@
 // Connects to a relay by WebSocket.
 
-/** @import { Attempt } from "./connection.js" */
+/** @import { Attempt } from "./attempts.js" */
 /** @import { Scheduler, Timer } from "./scheduler.js" */
 /** @import { Transport } from "./session.js" */
 import { CannotConnect, ConnectionLost, HandshakeTimeout, InvalidValue } from "./errors.js"
-import { retrySeconds } from "./restart.js"
+import { lost } from "./restart.js"
 
 export const HANDSHAKE_SECONDS = 10
 export const NORMAL = 1000
@@ -16,6 +16,7 @@ const MAX_REASON_CHARS = 40 // a close frame holds 123 bytes
  *
  * @typedef {object} Socket
  * @property {number} readyState
+ * @property {number} [bufferedAmount]
  * @property {((event: any) => void) | null} onopen
  * @property {((event: any) => void) | null} onmessage
  * @property {((event: any) => void) | null} onerror
@@ -135,15 +136,14 @@ class Try {
       if (!this.#isOpen) scheduler.soon(() => this.fail(new CannotConnect(`cannot connect${why}`)))
     }
     socket.onclose = ({ code, reason }) => {
-      const said = reason ? `: ${reason}` : why
-      if (this.#isOpen) {
-        const lost = new ConnectionLost(`the connection was closed with ${code}${said}`)
-        lost.retrySeconds = retrySeconds(code, reason)
-        this.fail(lost)
-      } else {
-        this.fail(new CannotConnect(`cannot connect${said}`))
-      }
+      if (this.#isOpen) this.fail(lost(code, reason, why))
+      else this.fail(new CannotConnect(`cannot connect${reason ? `: ${reason}` : why}`))
     }
+  }
+
+  /** What was sent and the network has not taken yet. */
+  get bufferedBytes() {
+    return this.#socket?.bufferedAmount ?? 0
   }
 
   /** @param {string} message */

@@ -1,35 +1,33 @@
 // What a client shows to a relay: fetched before it connects, and when the relay asks anew.
 
-/** @import { Attempt, Connector } from "./connection.js" */
+/** @import { Attempt, Connector } from "./attempts.js" */
+/** @import { StreamError } from "./errors.js" */
+/** @import { Source } from "./fetching.js" */
 /** @import { Scheduler, Timer } from "./scheduler.js" */
 /** @import { Session } from "./session.js" */
 /** @import { MuxStream } from "./states.js" */
 import { Backoff } from "./backoff.js"
 import { Connection } from "./connection.js"
-import { CredentialsFailed, InvalidType } from "./errors.js"
+import { ConnectionClosed, CredentialsFailed, InvalidType, Unauthorized } from "./errors.js"
+import { fetchFrom } from "./fetching.js"
+import { Renewal } from "./renewal.js"
 import { State } from "./states.js"
-import { isOver, isWellFormed } from "./text.js"
 
-/** How long a source has. */
-export const FETCH_SECONDS = 30
-export const MAX_CREDENTIALS_BYTES = 16 * 1024
 /** The route of the stream that carries them. */
 export const CREDENTIALS = "credentials"
 /** Of the conversation on that stream. */
 export const VERSION = [1, 0]
 const RENEW = "renew"
-
-/**
- * A string, or what gives one: at once, or by a promise; null or undefined for nothing.
- *
- * @typedef {string | (() => string | null | undefined | Promise<string | null | undefined>)} Source
- */
+const JUDGED = "judged"
 
 /**
  * Stands before a connector: connects once there is something to show. Rides on the connection too,
  * before all maps: what they open comes right behind.
  */
 export class Credentials {
+  uri = ""
+  /** @type {boolean | null} */
+  letIn = true
   #connector
   #source
   #scheduler
@@ -44,6 +42,15 @@ export class Credentials {
   #fetching = null
   /** @type {Timer | null} */
   #retry = null
+  /** @type {Connection | null} */
+  #connection = null
+  #renewal
+  /** The source was to be asked since it was asked last. */
+  #isStale = false
+  /** The relay waits for others. */
+  #isAsked = false
+  /** How often the relay was shown some, and has not said what it thinks. */
+  #unjudged = 0
 
   /**
    * @param {Connector} connector makes the connections
@@ -61,6 +68,7 @@ export class Credentials {
     this.#source = source
     this.#scheduler = scheduler
     this.#backoff = new Backoff(random)
+    this.#renewal = new Renewal(scheduler, () => this.#members())
   }
 
   // -- a connector --------------------------------------------------------------------------------
@@ -89,59 +97,71 @@ export class Credentials {
    *
    * @param {() => void} done there is something new to show
    * @param {(problem: CredentialsFailed) => void} failed
-   * @returns {{ cancel(): boolean }} true if it was not over
    */
   #fetch(done, failed) {
-    let isOver = false
-    const end = () => {
-      const was = isOver
-      isOver = true
-      timer.cancel()
-      return !was
+    this.#isStale = false
+    /** @param {string | null} shown */
+    const take = (shown) => {
+      this.#shown = shown
+      done()
     }
-    /** @param {string} why */
-    const fail = (why) => {
-      if (end()) failed(new CredentialsFailed(`there are no credentials: ${why}`))
-    }
-    const timer = this.#scheduler.later(FETCH_SECONDS, () =>
-      fail(`nothing came within ${FETCH_SECONDS} s`),
-    )
-    this.#ask().then(
-      (shown) => {
-        if (!end()) return
-        this.#shown = shown
-        done()
-      },
-      (error) => {
-        if (!isOver) console.warn("distmap: the credentials failed:", error)
-        fail(String(error))
-      },
-    )
-    return { cancel: end }
+    return fetchFrom(this.#source, this.#scheduler, take, failed)
   }
 
-  /** @returns {Promise<string | null>} */
-  async #ask() {
-    const source = this.#source
-    const shown = (typeof source === "function" ? await source() : source) ?? null
-    if (shown === null) return null
-    if (typeof shown !== "string" || !isWellFormed(shown)) throw new TypeError("they are no string")
-    if (isOver(JSON.stringify(shown), MAX_CREDENTIALS_BYTES)) {
-      throw new RangeError(`they are ${MAX_CREDENTIALS_BYTES} bytes at most`)
+  /**
+   * See Connection.renew().
+   *
+   * @returns {Promise<void>}
+   */
+  renew() {
+    const renewed = this.#renewal.wait()
+    this.#isStale = true
+    if (this.#session !== null) {
+      this.#stopFetching()
+      this.#renew()
+    } else {
+      this.#connection?.hurry()
     }
-    return shown
+    return renewed
   }
 
   // -- a member of the connection -----------------------------------------------------------------
+
+  /**
+   * Takes the first place on a connection.
+   *
+   * @param {Connection} connection
+   */
+  ride(connection) {
+    this.#connection = connection
+    connection.credentials = this
+    connection.attach(this)
+  }
+
+  #members() {
+    return this.#connection?.members ?? []
+  }
 
   /** @param {Session} session */
   sessionOpened(session) {
     this.#session = session
     this.#show()
+    if (this.#isStale) this.#renew()
   }
 
-  sessionLost() {
+  /** @param {Error} problem */
+  sessionLost(problem) {
     this.#forget()
+    const isFinal = problem instanceof CredentialsFailed || problem instanceof Unauthorized
+    if (isFinal && !this.#isStale) this.#renewal.settle(problem)
+  }
+
+  /** It is open, or the relay does not want it. */
+  reopen() {}
+
+  /** A map is open, or is not, or is gone. */
+  check() {
+    this.#renewal.check()
   }
 
   /** Nothing is asked here. */
@@ -152,10 +172,17 @@ export class Credentials {
   /** The connection is about to be closed. */
   async close() {
     this.#forget()
+    this.#renewal.settle(new ConnectionClosed("the connection was closed"))
   }
 
   #forget() {
     this.#session = this.#stream = null
+    this.#isAsked = false
+    this.#renewal.again()
+    this.#stopFetching()
+  }
+
+  #stopFetching() {
     this.#fetching?.cancel()
     this.#fetching = null
     this.#retry?.cancel()
@@ -166,25 +193,52 @@ export class Credentials {
   // -- the stream ---------------------------------------------------------------------------------
 
   #show() {
-    if (this.#shown === null || !this.#session?.alive) return
+    if (!this.#session?.alive) return
+    if (this.#shown === null) {
+      if (this.#stream !== null) this.#connection?.comeBack() // it cannot be taken back
+      else this.#judged()
+      return
+    }
     this.#stream ??= this.#session.open({ route: CREDENTIALS, version: VERSION }, this)
     if (this.#stream.state === State.CLOSED) return
     this.#session.send(this.#stream, JSON.stringify(this.#shown))
+    this.#unjudged++
+    this.#renewal.shown()
+    for (const member of this.#members()) if (member.letIn === false) member.reopen()
   }
 
   /**
-   * The relay asks for new ones; what else it says is of a newer relay.
+   * The relay asks for new ones, or has judged some; what else it says is of a newer one.
    *
    * @param {unknown} payload
    */
   streamData(payload) {
-    if (!Array.isArray(payload) || payload[0] !== RENEW) return
-    if (this.#fetching === null && this.#retry === null) this.#renew()
+    if (!Array.isArray(payload)) return
+    if (payload[0] === RENEW) {
+      this.#isAsked = true
+      if (this.#fetching === null && this.#retry === null) this.#renew()
+    } else if (payload[0] === JUDGED && this.#unjudged > 0) {
+      if (--this.#unjudged === 0) this.#judged()
+    }
   }
 
-  /** A relay that does not know the route has no use for credentials. */
-  streamClosed() {
+  #judged() {
+    if (this.#fetching !== null) return // there will be others in a moment
+    for (const member of this.#members()) {
+      // One was perhaps refused for what was shown before.
+      if (member.letIn === null || (this.#renewal.waits && !member.letIn)) member.reopen()
+    }
+    this.#renewal.judged()
+  }
+
+  /** @param {StreamError | null} error */
+  streamClosed(error) {
     this.#stream = null
+    this.#unjudged = 0
+    if (!this.#session?.alive) return
+    // A relay that does not know the route has no use for credentials.
+    if (error === null || error.code === "unknown-route") this.#judged()
+    else this.#renewal.settle(error)
   }
 
   #renew() {
@@ -192,11 +246,14 @@ export class Credentials {
     this.#fetching = this.#fetch(
       () => {
         this.#fetching = null
+        this.#isAsked = false
         this.#backoff.reset()
-        if (this.#stream !== null) this.#show()
+        this.#show()
       },
-      () => {
+      (problem) => {
         this.#fetching = null
+        this.#renewal.settle(problem)
+        if (!this.#isAsked) return
         this.#retry = this.#scheduler.later(this.#backoff.nextSeconds(), () => this.#renew())
       },
     )
@@ -217,6 +274,6 @@ export function openConnection(connector, scheduler, random, source, options) {
   if (source === undefined) return new Connection(connector, scheduler, random, options)
   const shown = new Credentials(connector, source, scheduler, random)
   const connection = new Connection(shown, scheduler, random, options)
-  connection.attach(shown)
+  shown.ride(connection)
   return connection
 }

@@ -67,6 +67,11 @@ export class ConnectionClosed extends LocalError {
   static code = "connection-closed"
 }
 
+/** The connection was made without credentials: there is nothing to renew. */
+export class NoCredentials extends LocalError {
+  static code = "no-credentials"
+}
+
 // -- the other side's mistakes: end the stream or the connection they came on ---------------------
 
 /** The other side broke the protocol or refused something. */
@@ -111,6 +116,13 @@ export class ConnectionProblem extends DistMapError {
    * @type {number | null}
    */
   retrySeconds = null
+
+  /**
+   * The code of the close frame that came, if one did.
+   *
+   * @type {number | null}
+   */
+  closeCode = null
 }
 
 /** The WebSocket did not open; browsers do not tell why. */
@@ -136,4 +148,9 @@ export class ConnectionLost extends ConnectionProblem {
 /** An open connection went silent: no answer to a question. */
 export class PingTimeout extends ConnectionLost {
   static code = "ping-timeout"
+}
+
+/** The relay closed the connection, which had not shown in time what opens any map to it. */
+export class Unauthorized extends ConnectionLost {
+  static code = "unauthorized"
 }

@@ -6,7 +6,7 @@
 
 import { InvalidValue, LimitExceeded, RemoteProtocolError } from "./errors.js"
 import { isObject } from "./entries.js"
-import { isOver, stringify, utf8Length } from "./text.js"
+import { isOver, isWellFormed, stringify, utf8Length } from "./text.js"
 import { parse } from "./values.js"
 
 export const NEW = "new"
@@ -99,13 +99,14 @@ function malformed(reason) {
  * @param {unknown} payload
  * @param {number} metaBytes
  * @returns {[meta: unknown, options: Options]}
- * @throws {RemoteProtocolError} a part is missing or of the wrong type
+ * @throws {RemoteProtocolError} a part is missing or of the wrong type, or the meta has what another
+ *   language cannot read: a number that no double can hold, or half a surrogate pair
  * @throws {LimitExceeded} the meta is over metaBytes
  */
 export function decodeNew(payload, metaBytes) {
   if (!isObject(payload) || !isObject(payload.opts)) throw malformedOptions()
   const meta = Object.hasOwn(payload, "meta") ? payload.meta : null
-  const text = stringify(meta)
+  const text = stringify(meta, checkShared)
   if (text === null) throw malformedOptions()
   if (isOver(text, metaBytes)) {
     throw new LimitExceeded(`the meta of a stream is over ${metaBytes} bytes`)
@@ -115,6 +116,19 @@ export function decodeNew(payload, metaBytes) {
     throw malformedOptions()
   }
   return [meta, { writable, readable, allowHalfOpen }]
+}
+
+/**
+ * JSON.parse() makes Infinity of 1e999, and takes half a surrogate pair.
+ *
+ * @param {string} name
+ * @param {unknown} value
+ */
+function checkShared(name, value) {
+  const isInfinite = typeof value === "number" && !Number.isFinite(value)
+  const isHalf = !isWellFormed(name) || (typeof value === "string" && !isWellFormed(value))
+  if (isInfinite || isHalf) throw malformedOptions()
+  return value
 }
 
 function malformedOptions() {

@@ -123,6 +123,11 @@ export class Knowledge {
     Object.assign(this, common(this.gaps, this.knownMs, gaps, knownMs))
   }
 
+  /** Until when this replica knows of all deletes, also if the program ended now; null if of none. */
+  get syncedMs() {
+    return this.knownMs ?? (this.inTouch ? this.clock.earliestMs() : null)
+  }
+
   /** Whether deletes may be forgotten that were made since it lost touch. */
   get wasAwayLong() {
     const { knownMs } = this

@@ -2,7 +2,7 @@
 
 /** @import { KeyedEntry } from "./entries.js" */
 /** @import { Observers } from "./observers.js" */
-/** @import { Listener } from "./seat.js" */
+/** @import { Listener } from "./listener.js" */
 /** @import { Writes } from "./writes.js" */
 import { valueOf } from "./changes.js"
 import { Deferred } from "./deferreds.js"

@@ -68,7 +68,7 @@ export class Loading {
     const { floorMs, forgotMs, syncedMs } = meta
     replica.floorMs = Math.max(replica.floorMs, floorMs)
     replica.forgotMs = Math.max(replica.forgotMs, forgotMs)
-    if (syncedMs !== null) this.#peer.resume(syncedMs, meta.gaps)
+    if (syncedMs !== null) this.#peer.absence.resume(syncedMs, meta.gaps)
     this.syncedMs = syncedMs ?? 0
     // By when it had been saved, and was known to the others.
     const sinceMs = this.syncedMs + replica.stepMs

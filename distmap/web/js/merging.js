@@ -67,22 +67,31 @@ export function mergeAll(replica, entries, how = {}) {
 }
 
 /**
- * Merges what a donor answered.
+ * The sets of a donor's answer, from its columns; nothing is merged yet.
  *
  * @param {Replica} replica
  * @param {Entries} answer
+ * @returns {Map<string, Entry>}
+ * @throws {RemoteProtocolError} the columns do not belong together
+ */
+export function readSets(replica, { columns }) {
+  if (columns === null) return new Map()
+  const [sets, refused] = readColumns(columns, replica.maxValueBytes)
+  replica.refused += refused
+  return sets
+}
+
+/**
+ * Merges what a donor answered.
+ *
+ * @param {Replica} replica
+ * @param {Map<string, Entry>} sets
+ * @param {unknown[]} entries the others
  * @param {{ trusted: boolean, burials: Burials }} how that of mergeAll()
  * @returns {Update[]}
- * @throws {RemoteProtocolError} its columns do not belong together; nothing is merged then
  */
-export function mergeAnswer(replica, { columns, entries }, how) {
-  /** @type {Update[]} */
-  let updates = []
-  if (columns !== null) {
-    const [items, refused] = readColumns(columns, replica.maxValueBytes)
-    replica.refused += refused
-    updates = how.trusted ? replica.mergeMany(items) : merge(replica, items, how)
-  }
+export function mergeAnswer(replica, sets, entries, how) {
+  const updates = how.trusted ? replica.mergeMany(sets) : merge(replica, sets, how)
   return entries.length === 0 ? updates : updates.concat(mergeAll(replica, entries, how))
 }
 

@@ -4,7 +4,7 @@
 // changed in one turn, or while the last transaction was under way, is saved together. Whatever goes
 // wrong with the store, the map goes on without it.
 
-/** @import { Listener } from "./seat.js" */
+/** @import { Listener } from "./listener.js" */
 /** @import { Peer } from "./peer.js" */
 /** @import { Scheduler, Timer } from "./scheduler.js" */
 /** @import { Copy, Store } from "./store.js" */

@@ -82,14 +82,14 @@ export class Saving {
   }
 
   async #saveAll() {
-    const { replica, syncedMs } = this.#peer
+    const { replica } = this.#peer
     /** @type {Batch} */
     const batch = {
       ...this.#journal.take(),
       floorMs: replica.floorMs,
       forgotMs: replica.forgotMs,
       gaps: replica.gaps,
-      syncedMs: syncedMs ?? 0,
+      syncedMs: replica.syncedMs ?? 0,
     }
     const others = [...batch.changes.keys()].filter((key) => !batch.writes.has(key))
     // In their order, a store can put them together. Own writes come first, since somebody may wait.

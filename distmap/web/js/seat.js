@@ -2,6 +2,7 @@
 
 /** @import { Connection } from "./connection.js" */
 /** @import { KeyedEntry } from "./entries.js" */
+/** @import { Listener } from "./listener.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Written } from "./outbox.js" */
 /** @import { Summary } from "./ranges.js" */
@@ -13,29 +14,8 @@ import { Peer, VERSION } from "./peer.js"
 import { State } from "./states.js"
 import { OFFLINE, SYNCING } from "./status.js"
 import { Syncs } from "./syncs.js"
+import { Reopenings } from "./tries.js"
 import { Watching } from "./watching.js"
-
-/** After the relay ended the channel: the range of the wait before it is opened again. */
-export const REOPEN_SECONDS = [1, 10]
-
-/**
- * What a map wants to hear of its seat.
- *
- * @typedef {object} Listener
- * @property {(updates: Update[]) => void} updated other peers' entries took their place
- * @property {(writes: Written[]) => void} taken the relay has taken these own writes
- * @property {(error: AccessRefused, writes: KeyedEntry[], updates: Update[]) => void} refused own
- *   writes were taken back: the map may only be read
- * @property {(updates: Update[]) => void} restamped own writes have new stamps
- * @property {(writes: KeyedEntry[]) => void} superseded own writes of long ago were not offered
- *   again
- * @property {(how: string) => void} becameReady the map has the network's state
- * @property {(peers: number) => void} peersChanged the number of other peers has changed
- * @property {(status: string, problem: Error | null) => void} statusChanged there is a connection,
- *   or there is none
- * @property {() => Promise<void>} left the seat is given up, by the map or because the connection is
- *   closed; fulfilled when nothing is left of the map
- */
 
 /** The seat of one map. */
 export class Seat {
@@ -55,7 +35,10 @@ export class Seat {
   #sendScheduled = false
   /** @type {Timer | null} */
   #workTimer = null
-  #reopens = 0
+  #reopenings
+  /** @type {boolean | null} whether the relay has opened the map on this session */
+  letIn = null
+  #takesBack = false
   #started = false
   #closed = false
   #left = Promise.resolve()
@@ -75,6 +58,7 @@ export class Seat {
     this.#listener = listener
     this.peer = new Peer(replica, this, scheduler.nowMs)
     this.#syncs = new Syncs(this.peer, uri, scheduler, random)
+    this.#reopenings = new Reopenings(random)
     this.#watching = new Watching(this.peer, scheduler, random, (peer) => this.#repairFrom(peer))
   }
 
@@ -140,9 +124,16 @@ export class Seat {
 
   /** @param {Error} problem */
   sessionLost(problem) {
-    this.#session = null
+    this.#session = this.letIn = null
     this.#stopReopening()
     this.#listener.statusChanged(OFFLINE, problem)
+  }
+
+  /** It may be opened now. */
+  reopen() {
+    if (this.#reopenTimer === null) return
+    this.#stopReopening()
+    this.#open()
   }
 
   /** Asks the relay what it must answer; false if there is no channel. */
@@ -151,7 +142,8 @@ export class Seat {
   }
 
   #open() {
-    this.#reopenTimer = null
+    this.#reopenTimer = this.letIn = null
+    this.#takesBack = false
     if (!this.#started || !this.#session?.alive) return
     const route = `${this.uri}/channel`
     this.#stream = this.#session.open({ route, version: VERSION }, this, { id: route })
@@ -166,6 +158,11 @@ export class Seat {
     if (this.#stream === null) return
     try {
       this.peer.receive(payload)
+      if (this.letIn === null) {
+        this.letIn = true
+        this.#reopenings.letIn()
+        this.#connection.judged()
+      }
     } catch (error) {
       if (!(error instanceof RemoteError)) throw error
       console.warn(`distmap: the channel of ${this.uri} failed: ${error.message}`)
@@ -180,17 +177,23 @@ export class Seat {
     this.peer.lost()
     this.#endTalk()
     if (this.#closed || !this.#session?.alive) return
-    const problem = error ?? new StreamError("the relay closed the channel", "closed")
-    const refused = problem.code === AccessRefused.code
-    const [least, most] = REOPEN_SECONDS
-    const range = Math.min(most, least * 2 ** this.#reopens++)
-    const delay = range * (0.5 + this.#connection.random() / 2)
+    const isRefused = error?.code === AccessRefused.code
+    const problem = isRefused
+      ? new AccessRefused(error.message)
+      : (error ?? new StreamError("the relay closed the channel", "closed"))
+    this.letIn = isRefused ? false : null
+    const [delay, isKnown] = this.#reopenings.ended(problem)
+    if (!isKnown) {
+      const { code, message } = problem
+      console.warn(`distmap: the relay ended the channel of ${this.uri} (${code}): ${message}`)
+    }
     this.#reopenTimer = this.#scheduler.later(delay, () => this.#open())
-    this.#listener.statusChanged(OFFLINE, refused ? new AccessRefused(problem.message) : problem)
+    this.#listener.statusChanged(OFFLINE, problem)
+    this.#connection.judged()
   }
 
   #stopReopening() {
-    this.#reopens = 0
+    this.#reopenings.reset()
     this.#reopenTimer?.cancel()
     this.#reopenTimer = null
   }
@@ -219,6 +222,11 @@ export class Seat {
    * @param {Update[]} updates
    */
   refused(writes, updates) {
+    // Who looks at no promise would not hear of it.
+    if (!this.#takesBack) {
+      console.warn(`distmap: writes to ${this.uri} are taken back: it may only be read`)
+    }
+    this.#takesBack = true
     this.#listener.refused(this.#refusal(), writes, updates)
   }
 
@@ -229,7 +237,7 @@ export class Seat {
 
   /** @param {string} how */
   becameReady(how) {
-    this.#reopens = 0
+    this.#reopenings.reset()
     this.#watching.start()
     this.#listener.becameReady(how)
   }

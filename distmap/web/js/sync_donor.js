@@ -17,6 +17,12 @@ import { CHUNK_BYTES } from "./sync_wire.js"
 import { utf8Length } from "./text.js"
 
 /**
+ * An entry younger than this may be on its way: that a side lacks it tells of no divergence. Nor does a
+ * tombstone of which so little of the retention is left: one side may have forgotten it.
+ */
+export const FRESH_MS = 5000
+
+/**
  * Messages to send, and what changed in the replica.
  *
  * @typedef {[messages: string[], updates: Update[]]} Reply
@@ -163,6 +169,21 @@ export function encodeHello(replica, blank = false) {
  */
 export function trusts(replica, { known_ms: knownMs, gaps }) {
   return replica.trusts(knownMs, gaps)
+}
+
+/**
+ * How many of some entries that a side lacked tell that copies had diverged: those that are neither on
+ * their way, from `freshMs` on, nor tombstones that one may have forgotten before the other.
+ *
+ * @param {number} freshMs
+ * @param {number} retentionMs
+ * @param {Entry[]} entries
+ */
+export function countRepaired(freshMs, retentionMs, entries) {
+  return entries.filter(({ stamp, value }) => {
+    const oldMs = value === null ? freshMs + 2 * FRESH_MS - retentionMs : 0
+    return stamp.ms >= oldMs && stamp.ms < freshMs
+  }).length
 }
 
 /**

@@ -68,11 +68,12 @@ export function isOver(text, limit) {
  * JSON.stringify() goes into a value.
  *
  * @param {unknown} value
+ * @param {(name: string, value: unknown) => unknown} [replacer] that of JSON.stringify()
  * @returns {string | null}
  */
-export function stringify(value) {
+export function stringify(value, replacer) {
   try {
-    return JSON.stringify(value)
+    return JSON.stringify(value, replacer)
   } catch (error) {
     if (error instanceof RangeError) return null
     throw error

@@ -4,6 +4,7 @@
 /** @import { Showing } from "./showing.js" */
 import { find, setText } from "./dom.js"
 import { Field } from "./field.js"
+import { isRefusal } from "./showing.js"
 
 /** Why what writes cannot be used. */
 export const READ_ONLY = "You may read this map, and not change it."
@@ -119,20 +120,18 @@ export class Access {
    * @param {DistributedMap} map
    */
   #judge({ status, problem }) {
-    if (status === "ready" && !this.#showing.isStale) {
+    if (status === "ready" && !this.#showing.isTried) {
       this.#why = null
       this.#showing.keep()
     }
     if (status !== "offline") this.#isLost = false
-    if (status !== "offline" || this.#showing.isStale) return
-    if (problem === this.#judged || problem === this.#showing.dropped) return
+    if (status !== "offline" || problem === this.#judged) return
     this.#judged = problem
-    const isExpired = problem?.code === "expired"
-    this.#isLost = !isExpired && problem?.code !== "refused" && !this.#showing.isTurnedAway
-    if (this.#isLost) return
+    this.#isLost = !isRefusal(problem)
+    if (this.#isLost || this.#showing.isTried) return
     const before = this.#why
     if (!this.#showing.any) this.#why = "none"
-    else if (isExpired) this.#why = "expired"
+    else if (problem?.code === "expired") this.#why = "expired"
     else if (this.#why !== "expired") this.#why = "wrong" // it is refused when it is tried again
     if (this.#why === "wrong" && before !== "wrong") {
       this.#input.setAttribute("aria-invalid", "true")
@@ -140,14 +139,16 @@ export class Access {
   }
 
   #use() {
-    const problem = this.#showing.use(this.#input.value)
+    const problem = this.#showing.use(this.#input.value, () => {
+      this.#judged = null
+      this.#actions.changed()
+    })
     if (problem) {
       this.#field.fail(problem)
       return
     }
     this.#field.clear()
     this.#input.value = ""
-    this.#judged = this.#map?.problem
     this.#why = "trying"
     this.#isOpened = false
     this.#input.focus()
