@@ -191,3 +191,23 @@ test("of a damaged page one damaged record is read, and the rest is there", asyn
   assert.deepEqual(found[0], [keyOf(0), "damaged"])
   assert.ok(found.length > 50 && found.length < 100)
 })
+
+test("a single entry is saved in one step", async () => {
+  const copy = await new IndexedDbStore(new IDBFactory()).open("one", unexpected)
+  await save(copy, Array.from({ length: 200 }, (_, n) => [keyOf(n), "r".repeat(1000)]))
+  /** @type {string[]} */
+  const calls = []
+  for (const method of /** @type {const} */ (["get", "openCursor", "openKeyCursor", "count", "put"])) {
+    const own = IDBObjectStore.prototype[method]
+    mock.method(IDBObjectStore.prototype, method, function (/** @type {any[]} */ ...args) {
+      calls.push(method)
+      // @ts-expect-error it is a method
+      return /** @type {any} */ (own).apply(this, args)
+    })
+  }
+  const saved = save(copy, [[keyOf(100), "new"]])
+  assert.deepEqual(calls, ["get", "openCursor", "get"], "all at once: the entry, its page, and the meta")
+  await saved
+  assert.deepEqual(calls.slice(3), ["put"])
+  assert.deepEqual((await readAll(copy))[100], [keyOf(100), "new"])
+})

@@ -10,6 +10,8 @@ export const ENTRIES = "entries"
 export const PAGES = "pages"
 /** So many keys, and more, are saved in pages. */
 export const BULK_KEYS = 64
+/** So few are looked for in one step, though a page may then be read more than once. */
+const FEW_KEYS = 8
 /** Who saves one entry reads its page. */
 export const PAGE_CHARS = 32 * 1024
 /** Where so many keys, or fewer, fall into one page it does not pay to write it anew. */
@@ -190,25 +192,45 @@ async function findTogether(transaction, keys) {
 async function findAlone(transaction, keys) {
   const pages = transaction.objectStore(PAGES)
   const store = transaction.objectStore(ENTRIES)
-  const [count, ...records] = await Promise.all([
-    keys.size === 0 ? 0 : resultOf(pages.count()),
-    ...Array.from(keys, (key) => resultOf(store.get(key))),
+  const [records, found] = await Promise.all([
+    Promise.all(Array.from(keys, (key) => resultOf(store.get(key)))),
+    keys.size <= FEW_KEYS ? pagesOfFew(pages, keys) : pagesOfMany(pages, keys),
   ])
-  const cursors = Array.from(count === 0 ? [] : keys, (key) =>
+  const paged = found.flat().filter(([key]) => keys.has(key))
+  const single = Array.from(keys, (key, at) => /** @type {Saved} */ ([key, records[at]]))
+  const entries = merged(
+    paged,
+    single.filter(([, record]) => record !== undefined),
+  )
+  return { entries, paged, range: null }
+}
+
+/**
+ * In one step: what a page writes while it is being closed has no time for more.
+ *
+ * @param {IDBObjectStore} pages
+ * @param {Set<string>} keys
+ */
+async function pagesOfFew(pages, keys) {
+  const found = await Promise.all(Array.from(keys, (key) => pageOf(pages, key)))
+  return found.map((page) => page?.entries ?? [])
+}
+
+/**
+ * Each page once.
+ *
+ * @param {IDBObjectStore} pages
+ * @param {Set<string>} keys
+ */
+async function pagesOfMany(pages, keys) {
+  if ((await resultOf(pages.count())) === 0) return []
+  const cursors = Array.from(keys, (key) =>
     resultOf(pages.openKeyCursor(IDBKeyRange.upperBound(key), "prev")),
   )
   const firsts = new Set((await Promise.all(cursors)).flatMap((cursor) => cursor?.key ?? []))
-  const found = await Promise.all(
+  return Promise.all(
     Array.from(firsts, async (first) => entriesOf(first, await resultOf(pages.get(first)))),
   )
-  const paged = found.flat().filter(([key]) => keys.has(key))
-  /** @type {Saved[]} */
-  const single = []
-  for (const key of keys) {
-    const record = records.shift()
-    if (record !== undefined) single.push([key, record])
-  }
-  return { entries: merged(paged, single), paged, range: null }
 }
 
 /**
