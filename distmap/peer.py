@@ -13,11 +13,11 @@ from msgspec import Raw
 from distmap import channel_wire as wire
 from distmap.absence import ALONE, BY_PEER, Absence
 from distmap.doubts import Doubts
-from distmap.entries import decode_plain, encode_entry
+from distmap.entries import encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
-from distmap.merging import merge_all
+from distmap.merging import gather_sets, merge_all, merge_items
 from distmap.outbox import Outbox, encode_messages
 from distmap.port import Port
 from distmap.reading import Reader, Reading
@@ -80,18 +80,26 @@ class Peer:
         self.outbox.go_offline()
         self._set_peers(0)
 
-    def receive(self, payload: bytes | Raw) -> None:
-        """Takes a payload of the channel: of the relay, or of another peer.
+    def receive(self, *payloads: bytes | Raw) -> None:
+        """Takes payloads of the channel that came together: of the relay, or of other peers.
 
         Raises:
             RemoteProtocolError: the relay sent something that it never would. What another peer
                 sent is never an error here: what cannot be taken is counted in `replica.refused`.
         """
-        text = bytes(payload)
-        if text[:1] == b"[":
-            self._receive_control(text)
-        else:
-            self._receive_entries(text)
+        replica, was_open = self.replica, self._open
+        for each in gather_sets(map(bytes, payloads), replica.max_value_bytes):
+            if was_open and not self._open:
+                return  # a handler has left the map
+            held = len(replica.held)
+            if isinstance(each, dict):
+                self.updated(merge_items(replica, each, doubtful=self.doubts.aside))
+            elif each[:1] == b"[":
+                self._receive_control(each)
+            else:
+                self._receive_others(each)
+            if len(replica.held) > held:
+                self.time.ask()  # before it is believed that others are ahead, and not this behind
 
     def _receive_control(self, text: bytes) -> None:
         control = wire.decode_control(text)
@@ -152,17 +160,6 @@ class Peer:
             self.absence.give_up()
         else:
             self.absence.keep()
-
-    def _receive_entries(self, text: bytes) -> None:
-        replica = self.replica
-        held = len(replica.held)
-        plain = decode_plain(text, replica.max_value_bytes)
-        if plain is None:
-            self._receive_others(text)
-        elif (update := replica.merge(*plain, doubtful=self.doubts.aside)) is not None:
-            self._port.updated([update])
-        if len(replica.held) > held:
-            self.time.ask()  # before it is believed that the others are ahead, and not this behind
 
     def _receive_others(self, text: bytes) -> None:
         try:

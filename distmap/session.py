@@ -34,8 +34,10 @@ class Transport(Protocol):
 class StreamOwner(Protocol):
     """Is told what happens to a stream."""
 
-    def stream_data(self, payload: Raw) -> None:
-        """The other side sent a payload: JSON text."""
+    def stream_data(self, payload: Raw, /) -> None:
+        """The other side sent a payload: JSON text. The owner of a stream that was opened as
+        `together` takes several at a time.
+        """
 
     def stream_ended(self) -> None:
         """The other side will send no more."""
@@ -85,15 +87,27 @@ class Session:
         self._transport = transport
         self._opened = opened
         self._sent = sent
+        self._together: set[MuxStream] = set()
         self._mux = MuxDemux(limits, id_prefix, is_last=True)
         self._flush_call: IDelayedCall | None = None
 
     # -- out --------------------------------------------------------------------------------------
 
-    def open(self, meta: Any, owner: StreamOwner, **options: Any) -> MuxStream:
-        """Opens a stream; the options are those of :meth:`MuxDemux.open`."""
+    def open(
+        self, meta: Any, owner: StreamOwner, *, together: bool = False, **options: Any
+    ) -> MuxStream:
+        """Opens a stream.
+
+        Args:
+            meta: what it is for.
+            owner: is told what happens to it.
+            together: payloads that came together are told by one call.
+            options: those of :meth:`MuxDemux.open`.
+        """
         stream = self._mux.open(meta, **options)
         stream.owner = owner
+        if together:
+            self._together.add(stream)
         self._schedule()
         return stream
 
@@ -178,23 +192,28 @@ class Session:
         self._handle(self._mux.disconnect())
 
     def _handle(self, events: list[MuxEvent]) -> None:
-        for kind, stream, detail in events:
+        run: list[Raw] = []
+        for at, (kind, stream, detail) in enumerate(events, 1):
             if stream is None:
                 self._no_stream(kind, detail)
                 continue
-            owner: StreamOwner | None = stream.owner
+            owner: Any = stream.owner  # a StreamOwner, or None
             if kind is Kind.OPENED:
                 self._receive_opened(stream)
             elif owner is None:
                 continue
             elif kind is Kind.DATA:
-                owner.stream_data(detail)
+                run.append(detail)
+                if not (stream in self._together and _goes_on(events, at)):
+                    owner.stream_data(*run)
+                    run = []
             elif kind is Kind.ENDED:
                 owner.stream_ended()
             elif kind is Kind.ERROR:
                 stream.fault = StreamError(*detail)
             elif kind is Kind.CLOSED:
                 stream.owner = None
+                self._together.discard(stream)
                 owner.stream_closed(stream.fault)
             elif not self.congested:
                 owner.stream_paused(kind is Kind.PAUSED)
@@ -218,3 +237,8 @@ class Session:
         self.flush()
         self._transport.close(PROTOCOL_ERROR, str(error))
         self.lost()
+
+
+def _goes_on(events: list[MuxEvent], at: int) -> bool:
+    """Whether there is one more payload of the same stream behind so many events."""
+    return at < len(events) and events[at][:2] == events[at - 1][:2]

@@ -50,7 +50,7 @@ class TurnsTest(NetworkTestCase):
         self.count(merging, "read_columns", size=lambda columns, _: len(columns.keys))
         self.count(lww, "entry_hash")
         self.count(lww.Replica, "_place")
-        self.count(lww.Replica, "merge_many", size=lambda _, items: len(items))
+        self.count(lww.Replica, "_place_many", size=lambda _, fresh: len(fresh))
         self.count(lww.Replica, "forget")
         self.count(lww.Replica, "restamp", size=lambda _, keys, stamps: len(keys))
         self.count(correction.Correction, "_look_at", size=lambda _, keys: len(keys))
@@ -100,7 +100,7 @@ class TurnsTest(NetworkTestCase):
         """The bounds hold at both sizes."""
         for count in (SMALL, LARGE):
             turns = run(count)
-            self.assertGreater(turns["_place"] + turns["merge_many"], 0)
+            self.assertGreater(turns["_place"] + turns["_place_many"], 0)
             for kind, entries in turns.items():
                 self.assertLessEqual(entries, most.get(kind, BOUND), (kind, count))
 
