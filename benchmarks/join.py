@@ -5,41 +5,53 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks.frame import Aim, Case, Metric, Plot, Row, Values
-from benchmarks.systems import DISTMAP, MAPS, Stage, System
+from benchmarks.systems import DISTMAP, DISTMAP_JS, MAPS, Stage, System, start_peer
 
 SECONDS = Metric("seconds", "s from the connection's begin until it has all")
 COUNTS = (1_000, 10_000, 100_000)
 QUICK_COUNTS = (1_000, 10_000)
 LIMIT_SECONDS = 60.0
 PER_SECOND = 5000  # keys, at the very least, in filling and in joining
+MIXED = f"{DISTMAP_JS.name}, from Python"
+"""A newcomer in JavaScript, as a browser has it, to a donor in Python."""
 
 
-def join(system: System, count: int) -> Values:
-    """Starts a server, a donor with so many entries, and a newcomer."""
+def join(system: System, count: int, newcomer: System | None = None) -> Values:
+    """Starts a server, a donor with so many entries, and a newcomer, of the same system if none is
+    told.
+    """
     stage = Stage(system)
     donor = stage.replicas()
     limit_seconds = LIMIT_SECONDS + count / PER_SECOND
     donor.ask("fill", limit_seconds, count=count)
-    found: Values = stage.peer().ask("join", limit_seconds, url=stage.url, count=count)
+    found: Values = start_peer(newcomer or system).ask(
+        "join", limit_seconds, url=stage.url, count=count
+    )
     return found
+
+
+def _cases(count: int) -> list[Case]:
+    runs = {system.name: partial(join, system, count) for system in MAPS}
+    runs[MIXED] = partial(join, DISTMAP, count, DISTMAP_JS)
+    return [Case(f"{count:,}", name, run, count) for name, run in runs.items()]
 
 
 def joins(quick: bool) -> Row:
     """1,000 to 100,000 keys."""
     counts = QUICK_COUNTS if quick else COUNTS
-    cases = [
-        Case(f"{count:,}", system.name, partial(join, system, count), count)
-        for count in counts
-        for system in MAPS
-    ]
+    cases = [case for count in counts for case in _cases(count)]
     aims = [
         Aim(
-            f"{count:,} keys: at most half of Yjs's time",
+            f"{name}, {count:,} keys: at most {words}",
             SECONDS.name,
-            (f"{count:,}", "distmap"),
+            (f"{count:,}", name),
             (f"{count:,}", "Yjs"),
-            0.5,
+            factor,
             at_most=True,
+        )
+        for name, words, factor in (
+            (DISTMAP.name, "half of Yjs's time", 0.5),
+            (DISTMAP_JS.name, "Yjs's time", 1.0),
         )
         for count in (10_000, 100_000)
     ]

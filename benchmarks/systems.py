@@ -45,6 +45,11 @@ MAPS = [DISTMAP, DISTMAP_JS, YJS, HOCUSPOCUS, TINYBASE, PYCRDT]
 """Those that are a map, and merge."""
 
 
+def start_peer(system: System) -> Process:
+    """Starts a peer that has no replica yet."""
+    return Process(*system.peer)
+
+
 class Stage:
     """A server of a system, and peers as they are wanted; all are killed by the frame's cleanup."""
 
@@ -56,7 +61,7 @@ class Stage:
 
     def peer(self) -> Process:
         """Starts a peer that has no replica yet."""
-        return Process(*self._system.peer)
+        return start_peer(self._system)
 
     def replicas(self, count: int = 1) -> Process:
         """Starts a peer with so many replicas, each on a connection of its own."""

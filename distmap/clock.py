@@ -20,6 +20,10 @@ MAX_TIME_MS: Final = 8_640_000_000_000_000
 """The latest time that anybody may tell: the last that ECMAScript has a date for. Stamps go
 further, so that there is always a later one.
 """
+MIN_TIME_MS: Final = 1_577_836_800_000
+"""The beginning of 2020. A relay that tells an earlier time has none: a machine that has lost its
+clock begins in 1970, or at another day long ago.
+"""
 MAX_COUNTER: Final = 2**53 - 1
 """The greatest integer that a stamp can carry on the wire."""
 

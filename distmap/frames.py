@@ -7,6 +7,7 @@ on byte for byte.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -172,6 +173,7 @@ class _Fault(msgspec.Struct):
     code: str | Annotated[int, Meta(ge=-MAX_CODE, le=MAX_CODE)] = "error"
 
 
+_MANY_DIGITS: Final = re.compile(rb"\d{309}")
 _new = msgspec.json.Decoder(_New)
 _fault = msgspec.json.Decoder(str | _Fault)
 
@@ -180,15 +182,19 @@ def decode_new(payload: Raw, meta_bytes: int) -> tuple[Any, Options]:
     """Decodes what opens a stream: its meta (a JSON value) and its options.
 
     Raises:
-        RemoteProtocolError: a part is missing or of the wrong type.
+        RemoteProtocolError: a part is missing or of the wrong type, or the meta has a number that
+            no double can hold, or half a surrogate pair.
         LimitExceeded: the meta is over meta_bytes.
     """
     try:
         new = _new.decode(payload)
         if len(new.meta) > meta_bytes:
             raise LimitExceeded(f"the meta of a stream is over {meta_bytes} bytes")
-        return msgspec.json.decode(new.meta), new.opts
-    except MALFORMED:
+        meta = msgspec.json.decode(new.meta)
+        if _MANY_DIGITS.search(new.meta):
+            json.loads(bytes(new.meta), parse_int=lambda digits: float(int(digits)))
+        return meta, new.opts
+    except (*MALFORMED, OverflowError):
         raise RemoteProtocolError("malformed options of a new stream") from None
 
 

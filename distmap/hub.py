@@ -161,10 +161,7 @@ class Hub(Generic[LinkT]):
     # -- what goes out ----------------------------------------------------------------------------
 
     def tell_client(self, member: Member[LinkT], client: str, reader: bool = False) -> None:
-        """Tells a member that another peer wants a stream to it, and from a reader takes nothing.
-
-        That has a name of its own: a peer that does not know it does not take the stream.
-        """
+        """Tells a member that another peer wants a stream to it; of a reader it takes nothing."""
         self._tell(member, "reader" if reader else "client", client)
 
     def _tell(self, member: Member[LinkT], name: str, *details: object) -> None:

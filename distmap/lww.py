@@ -131,8 +131,7 @@ class Replica(Knowledge):
             if entry.stamp.ms < self.floor_ms:
                 self.refused += entry.value is not None
                 return None
-            is_old = entry.stamp.ms < self.clock.latest_ms() - self.retention_ms
-            if doubtful is not None and entry.value and is_old:
+            if doubtful is not None and entry.value and self._is_old(entry):
                 if wins(key, entry, doubtful.get(key)):
                     doubtful[key] = entry
                 return None
@@ -143,21 +142,17 @@ class Replica(Knowledge):
         """Takes many entries from who is trusted, each as :meth:`merge` does; values of unknown
         keys, of which a newcomer gets many, together.
         """
-        known, latest_ms = self.entries, self.clock.latest_ms() + MAX_AHEAD_MS
-        others = {
-            key: entry
-            for key, entry in items.items()
-            if key in known or entry.value is None or entry.stamp.ms > latest_ms
-        }
+        others = self._not_new(items, 0)
         fresh = items if not others else {k: e for k, e in items.items() if k not in others}
-        if fresh:
-            known.update(fresh)
-            self._unhashed += fresh
-            self.live += len(fresh)
-            self.clock.observe(max([entry.stamp for entry in fresh.values()]))
-        updates = [Update(key, entry, None) for key, entry in fresh.items()]
+        updates = self._place_many(fresh)
         updates += filter(None, (self.merge(k, e, trusted=True) for k, e in others.items()))
         return updates
+
+    def merge_new(self, items: dict[str, Entry]) -> list[Update] | None:
+        """Takes entries from anybody together, if all are values of unknown keys that
+        :meth:`merge` would take; None, and nothing is taken, if one is not.
+        """
+        return None if self._not_new(items, self.floor_ms) else self._place_many(items)
 
     def forbids(self, key: str, entry: Entry) -> bool:
         """Whether an entry may be one that was deleted, and the delete forgotten."""
@@ -244,6 +239,27 @@ class Replica(Knowledge):
         return ((key, e.value) for key, e in self.entries.items() if e.value is not None)
 
     # -- helpers ----------------------------------------------------------------------------------
+
+    def _not_new(self, items: dict[str, Entry], least_ms: int) -> dict[str, Entry]:
+        """Those that cannot be taken together: of known keys, tombstones, too old or too new."""
+        known, latest_ms = self.entries, self.clock.latest_ms() + MAX_AHEAD_MS
+        return {
+            key: entry
+            for key, entry in items.items()
+            if key in known or entry.value is None or not least_ms <= entry.stamp.ms <= latest_ms
+        }
+
+    def _place_many(self, fresh: dict[str, Entry]) -> list[Update]:
+        if fresh:
+            self.entries.update(fresh)
+            self._unhashed += fresh
+            self.live += len(fresh)
+            self.clock.observe(max([entry.stamp for entry in fresh.values()]))
+        return [Update(key, entry, None) for key, entry in fresh.items()]
+
+    def _is_old(self, entry: Entry) -> bool:
+        """Whether a delete of it may have been forgotten somewhere."""
+        return entry.stamp.ms < self.clock.latest_ms() - self.retention_ms
 
     def _place(self, key: str, entry: Entry, old: Entry | None) -> Update:
         self.entries[key] = entry

@@ -199,8 +199,9 @@ class DistributedMap(MutableMapping[str, Any]):
         return self._events.on("change", handler)
 
     def observe_batch(self, handler: Callable[[list[Change]], Any]) -> Callable[[], None]:
-        """Adds a handler of all changes as lists: of what one message, or one batch of this peer,
-        has changed. A single write of this peer is a list of one.
+        """Adds a handler of all changes as lists: of what one message, or several of one set each
+        that came at once, or one batch of this peer, has changed. A single write of this peer is a
+        list of one.
 
         Returns:
             What takes it back.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from msgspec import Raw
 
 from distmap import sync_wire as wire
 from distmap.columns import read_columns
-from distmap.entries import Entry, decode_entries
+from distmap.entries import Entry, decode_entries, decode_plain
 from distmap.lww import Replica, Update
 
 
@@ -52,28 +53,73 @@ def merge_all(
     found = list(decode_entries(texts, replica.max_value_bytes))
     items = [item for item in found if item is not None]
     replica.refused += len(found) - len(items)
-    if trusted and len(together := dict(items)) == len(items):
+    together = dict(items)
+    if len(together) < len(items):
+        return _merge(replica, items, trusted=trusted, doubtful=doubtful, burials=burials)
+    if trusted:
         return replica.merge_many(together)
-    return _merge(replica, items, trusted=trusted, doubtful=doubtful, burials=burials)
+    return merge_items(replica, together, doubtful=doubtful, burials=burials)
+
+
+def merge_items(
+    replica: Replica,
+    items: dict[str, Entry],
+    *,
+    doubtful: dict[str, Entry] | None = None,
+    burials: Burials | None = None,
+) -> list[Update]:
+    """Merges entries from another peer that is not trusted; the arguments are those of
+    :func:`merge_all`.
+    """
+    if doubtful is None and len(items) > 1 and (updates := replica.merge_new(items)) is not None:
+        return updates
+    return _merge(replica, items.items(), trusted=False, doubtful=doubtful, burials=burials)
+
+
+def gather_sets(texts: Iterable[bytes], max_value_bytes: int) -> Iterator[dict[str, Entry] | bytes]:
+    """Texts of a channel in their order: those that are plain sets of different keys, and stand
+    side by side, as one dict; all others as they are.
+    """
+    run: dict[str, Entry] = {}
+    for text in texts:
+        plain = decode_plain(text, max_value_bytes)
+        if run and (plain is None or plain[0] in run):
+            yield run
+            run = {}
+        if plain is None:
+            yield text
+        else:
+            run[plain[0]] = plain[1]
+    if run:
+        yield run
+
+
+def read_sets(replica: Replica, answer: wire.Entries) -> dict[str, Entry]:
+    """The sets of a donor's answer, from its columns; nothing is merged yet.
+
+    Raises:
+        RemoteProtocolError: the columns do not belong together.
+    """
+    if not answer.columns:
+        return {}
+    sets, refused = read_columns(answer.columns, replica.max_value_bytes)
+    replica.refused += refused
+    return sets
 
 
 def merge_answer(
-    replica: Replica, answer: wire.Entries, *, trusted: bool, burials: Burials
+    replica: Replica,
+    sets: dict[str, Entry],
+    texts: Sequence[Raw],
+    *,
+    trusted: bool,
+    burials: Burials,
 ) -> list[Update]:
-    """Merges what a donor answered; the arguments are those of :func:`merge_all`.
-
-    Raises:
-        RemoteProtocolError: its columns do not belong together. Nothing is merged then.
+    """Merges what a donor answered: its sets, and the texts of its other entries. The other
+    arguments are those of :func:`merge_all`.
     """
-    updates = []
-    if answer.columns:
-        entries, refused = read_columns(answer.columns, replica.max_value_bytes)
-        replica.refused += refused
-        if trusted:
-            updates = replica.merge_many(entries)
-        else:
-            updates = _merge(replica, entries.items(), trusted=False, burials=burials)
-    return updates + merge_all(replica, answer.entries, trusted=trusted, burials=burials)
+    merge = replica.merge_many if trusted else partial(merge_items, replica, burials=burials)
+    return merge(sets) + merge_all(replica, texts, trusted=trusted, burials=burials)
 
 
 def _merge(

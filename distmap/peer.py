@@ -12,12 +12,12 @@ from msgspec import Raw
 
 from distmap import channel_wire as wire
 from distmap.absence import ALONE, BY_PEER, Absence
-from distmap.access import READ
-from distmap.entries import Entry, decode_plain, encode_entry
+from distmap.doubts import Doubts
+from distmap.entries import encode_entry
 from distmap.errors import RemoteProtocolError
 from distmap.hub import VERSION
 from distmap.lww import Replica, Update
-from distmap.merging import merge_all
+from distmap.merging import gather_sets, merge_all, merge_items
 from distmap.outbox import Outbox, encode_messages
 from distmap.port import Port
 from distmap.reading import Reader, Reading
@@ -52,10 +52,10 @@ class Peer:
         self.peers = 0
         self.time = Timekeeper(replica, self.outbox, port, now_ms)
         self.absence = Absence(replica, self.outbox, port)
+        self.doubts = Doubts(replica, port)
         self.is_busy = False
         self._port = port
         self._open = self._online = False
-        self._doubtful: dict[str, Entry] = {}  # what came too early to tell whether it was deleted
         self._how: str | None = None  # it is to be told as ready, once this is not busy
         replica.in_touch = False
 
@@ -72,7 +72,7 @@ class Peer:
         """The stream, or the connection, is gone."""
         self.replica.lose_touch()
         self._open = self._online = False
-        self._doubtful.clear()
+        self.doubts.lost()
         self._how = None
         self.time.lost()
         self.reading.lost()
@@ -80,18 +80,26 @@ class Peer:
         self.outbox.go_offline()
         self._set_peers(0)
 
-    def receive(self, payload: bytes | Raw) -> None:
-        """Takes a payload of the channel: of the relay, or of another peer.
+    def receive(self, *payloads: bytes | Raw) -> None:
+        """Takes payloads of the channel that came together: of the relay, or of other peers.
 
         Raises:
             RemoteProtocolError: the relay sent something that it never would. What another peer
                 sent is never an error here: what cannot be taken is counted in `replica.refused`.
         """
-        text = bytes(payload)
-        if text[:1] == b"[":
-            self._receive_control(text)
-        else:
-            self._receive_entries(text)
+        replica, was_open = self.replica, self._open
+        for each in gather_sets(map(bytes, payloads), replica.max_value_bytes):
+            if was_open and not self._open:
+                return  # a handler has left the map
+            held = len(replica.held)
+            if isinstance(each, dict):
+                self.updated(merge_items(replica, each, doubtful=self.doubts.aside))
+            elif each[:1] == b"[":
+                self._receive_control(each)
+            else:
+                self._receive_others(each)
+            if len(replica.held) > held:
+                self.time.ask()  # before it is believed that others are ahead, and not this behind
 
     def _receive_control(self, text: bytes) -> None:
         control = wire.decode_control(text)
@@ -119,7 +127,8 @@ class Peer:
             case wire.Reader(name) if wire.is_name(name):
                 self._port.serve(name, reader=True)
             case wire.Refused():
-                self._told_access(READ)
+                self.reading.refused()
+                self.absence.give_up()
                 self.is_busy = True
                 self._port.work_soon()
             case wire.Time(sent_ms, time_ms):
@@ -152,17 +161,6 @@ class Peer:
         else:
             self.absence.keep()
 
-    def _receive_entries(self, text: bytes) -> None:
-        replica = self.replica
-        held = len(replica.held)
-        plain = decode_plain(text, replica.max_value_bytes)
-        if plain is None:
-            self._receive_others(text)
-        elif (update := replica.merge(*plain, doubtful=self._aside)) is not None:
-            self._port.updated([update])
-        if len(replica.held) > held:
-            self.time.ask()  # before it is believed that the others are ahead, and not this behind
-
     def _receive_others(self, text: bytes) -> None:
         try:
             said = wire.decode_said(text)
@@ -175,11 +173,7 @@ class Peer:
             self._take(said)
 
     def _take(self, texts: list[Raw]) -> None:
-        self.updated(merge_all(self.replica, texts, doubtful=self._aside))
-
-    @property
-    def _aside(self) -> dict[str, Entry] | None:
-        return None if self.replica.in_touch else self._doubtful
+        self.updated(merge_all(self.replica, texts, doubtful=self.doubts.aside))
 
     def updated(self, updates: list[Update]) -> None:
         """Others' entries took their place."""
@@ -233,23 +227,20 @@ class Peer:
 
     def _become_ready(self, how: str) -> None:
         self.replica.get_in_touch()
-        # The donor may have learned of it after it had told of what is near it.
-        items, self._doubtful = self._doubtful.items(), {}
-        updates = [new for item in items if (new := self.replica.merge(*item)) is not None]
+        self.doubts.settle()
         asked = not self.outbox.is_online
         if asked:
             self.outbox.go_online()
         self.absence.over(how, asked=asked)
         self._how = how
-        self.updated(updates)
-        if self._open:  # no handler has left the map meanwhile
-            self.work()
+        self.work()
 
     def work(self) -> None:
         """Goes on with what takes several turns, and tells that this peer is ready if it waits for
         that only.
         """
-        self.is_busy = not (self.time.work() and self.reading.work() and self.absence.work())
+        done = self.time.work() and self.reading.work() and self.doubts.work()
+        self.is_busy = not (done and self.absence.work())
         self.send_writes()
         if self.is_busy:
             self._port.work_soon()

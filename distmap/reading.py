@@ -6,6 +6,8 @@ anybody, so it goes. Own writes from before it knew are taken back, some in each
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from distmap import sync_wire as wire
 from distmap.absence import STEP_WRITES
 from distmap.access import READ, WRITE
@@ -13,7 +15,6 @@ from distmap.entries import Entry, entry_hash
 from distmap.lww import Replica, Update
 from distmap.outbox import Outbox, Waiting
 from distmap.port import Port
-from distmap.ranges import position_of
 from distmap.sync import Newcomer
 
 
@@ -38,6 +39,7 @@ class Reading:
         self._port = port
         self._sweep = -1
         self._known = False
+        self._to_fetch = False
         # By key, what the first of several own writes replaced.
         self._originals: dict[str, Entry | None] = {}
 
@@ -55,7 +57,7 @@ class Reading:
         """The stream is gone: the relay may say something else next time. What it said holds until
         then, so taking back goes on.
         """
-        self._known = False
+        self._known = self._to_fetch = False
 
     def told(self, access: str) -> None:
         """The relay has told what this peer may do.
@@ -68,9 +70,17 @@ class Reading:
         if self._known and self._sweep == self._outbox.sweeps:
             self._outbox.end_sweep()
         self._sweep = -1
+        self._to_fetch = False
         self.is_taking_back = not self._known and len(self._outbox) > 0
         if not self.is_taking_back:
             self._originals = {}
+
+    def refused(self) -> None:
+        """The relay has refused what was sent, though it had not told that this peer may only read.
+        What that had replaced is not remembered: once it is taken back, another peer is asked.
+        """
+        self.told(READ)
+        self._to_fetch = self.is_taking_back
 
     def work(self) -> bool:
         """Takes some writes back; True if nothing is left to do."""
@@ -98,6 +108,9 @@ class Reading:
             self._originals = {}
         if writes:
             self._port.refused(writes, updates)
+        if self._to_fetch and not self.is_taking_back:
+            self._to_fetch = False
+            self._port.send(b'["sync",null]')
 
     def _take_back(self, key: str, entry: Entry, original: Entry | None) -> Update:
         gone = self._replica.forget(key)
@@ -126,19 +139,16 @@ class Reader(Newcomer):
         empty = theirs[0] == 0 and mine != theirs
         super()._judge(prefix, mine, (1, theirs[1]) if empty else theirs, most)
 
-    def _receive_entries(
-        self, prefixes: list[str], start: str, own: dict[int, tuple[int, str]], answer: wire.Answer
+    def _take(
+        self, sets: dict[str, Entry], texts: list[Raw], lacked: dict[str, int]
     ) -> list[Update]:
+        # What the donor has not goes, unless it has changed since it was asked about.
         updates: dict[str, Update] = {}
-        if isinstance(answer, wire.Entries):
-            for each in answer.missing:
-                place, key = own.get(each, (0, ""))
-                if answer.next is None or place < position_of(answer.next):
-                    entry = self._replica.entries.get(key)
-                    if entry is not None and entry_hash(key, entry) == each:
-                        updates[key] = self._replica.forget(key)
-        for update in super()._receive_entries(prefixes, start, own, answer):
+        for key, known_hash in lacked.items():
+            entry = self._replica.entries.get(key)
+            if entry is not None and entry_hash(key, entry) == known_hash:
+                updates[key] = self._replica.forget(key)
+        for update in super()._take(sets, texts, {}):
             gone = updates.get(update.key)
             updates[update.key] = update if gone is None else update.replace(old=gone.old)
-        self._to_push.clear()
         return list(updates.values())

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from distmap.admission import Admission
+from distmap.clock import MIN_TIME_MS
 from distmap.metrics import Metrics
 from distmap.proxies import is_loopback
 from distmap.relay_connection import RelayConnection
@@ -147,6 +148,9 @@ class RelayService(Service):
         if options.authorizer is None and self._others_reach(address):
             # Whoever embeds the relay may have other walls around it.
             self._log.warn("anybody who can reach {host} may read and write", host=_name(address))
+
+        if self._reactor.seconds() * 1000 < MIN_TIME_MS:
+            self._log.warn("the clock of this machine is not set: peers go by their own")
 
     def _who(self, address: Any) -> str:
         """Who can come in, and how to let in others."""

@@ -157,18 +157,18 @@ class Seat:
             return
         route = f"{self.uri}/channel"
         self._stream = self._session.open(
-            {"route": route, "version": VERSION}, self, stream_id=route
+            {"route": route, "version": VERSION}, self, together=True, stream_id=route
         )
         self.peer.opened()
         self._listener.status_changed("syncing", None)
 
     # -- the channel's stream ---------------------------------------------------------------------
 
-    def stream_data(self, payload: Raw) -> None:
+    def stream_data(self, *payloads: Raw) -> None:
         if self._stream is None:
             return
         try:
-            self.peer.receive(payload)
+            self.peer.receive(*payloads)
             if self.let_in is None:
                 self.let_in = True
                 self._reopenings.let_in()

@@ -16,6 +16,7 @@ from distmap.errors import RemoteProtocolError, StreamError
 from distmap.frames import DEFAULT_LIMITS, Limits, gather
 from distmap.mux import MuxDemux
 from distmap.states import Kind, MuxEvent, MuxStream, State
+from distmap.uplink import Uplink
 
 PROTOCOL_ERROR = 1002
 
@@ -33,8 +34,10 @@ class Transport(Protocol):
 class StreamOwner(Protocol):
     """Is told what happens to a stream."""
 
-    def stream_data(self, payload: Raw) -> None:
-        """The other side sent a payload: JSON text."""
+    def stream_data(self, payload: Raw, /) -> None:
+        """The other side sent a payload: JSON text. The owner of a stream that was opened as
+        `together` takes several at a time.
+        """
 
     def stream_ended(self) -> None:
         """The other side will send no more."""
@@ -63,6 +66,7 @@ class Session:
     Attributes:
         alive: the connection is not lost.
         congested: the network does not take what is sent.
+        uplink: where who sends much waits for room.
     """
 
     _log = Logger()
@@ -78,19 +82,32 @@ class Session:
     ) -> None:
         self.alive = True
         self.congested = False
+        self.uplink = Uplink(reactor)
         self._reactor = reactor
         self._transport = transport
         self._opened = opened
         self._sent = sent
+        self._together: set[MuxStream] = set()
         self._mux = MuxDemux(limits, id_prefix, is_last=True)
         self._flush_call: IDelayedCall | None = None
 
     # -- out --------------------------------------------------------------------------------------
 
-    def open(self, meta: Any, owner: StreamOwner, **options: Any) -> MuxStream:
-        """Opens a stream; the options are those of :meth:`MuxDemux.open`."""
+    def open(
+        self, meta: Any, owner: StreamOwner, *, together: bool = False, **options: Any
+    ) -> MuxStream:
+        """Opens a stream.
+
+        Args:
+            meta: what it is for.
+            owner: is told what happens to it.
+            together: payloads that came together are told by one call.
+            options: those of :meth:`MuxDemux.open`.
+        """
         stream = self._mux.open(meta, **options)
         stream.owner = owner
+        if together:
+            self._together.add(stream)
         self._schedule()
         return stream
 
@@ -101,6 +118,7 @@ class Session:
             LocalProtocolError: this side cannot send on the stream any more.
         """
         self._mux.send(stream, payload)
+        self.uplink.gathered(len(payload))
         self._schedule()
 
     def end(self, stream: MuxStream) -> None:
@@ -138,6 +156,8 @@ class Session:
             # One of the owners may have closed the stream of another, or have changed all again.
             if self.congested == congested and owner is not None and not stream.send_paused:
                 owner.stream_paused(congested)
+        if self.congested == congested:
+            self.uplink.congest(congested)
 
     def flush(self) -> None:
         """Sends what has gathered, at once."""
@@ -148,6 +168,7 @@ class Session:
             for message in gather(self._mux.take()):
                 self._sent(len(message))
                 self._transport.send(message)
+            self.uplink.flushed()
 
     def _schedule(self) -> None:
         if self._flush_call is None and self.alive:
@@ -164,29 +185,35 @@ class Session:
     def lost(self) -> None:
         """The connection is gone: tells the owners of all streams."""
         self.alive = False
+        self.uplink.close()
         if self._flush_call is not None:
             self._flush_call.cancel()
             self._flush_call = None
         self._handle(self._mux.disconnect())
 
     def _handle(self, events: list[MuxEvent]) -> None:
-        for kind, stream, detail in events:
+        run: list[Raw] = []
+        for at, (kind, stream, detail) in enumerate(events, 1):
             if stream is None:
                 self._no_stream(kind, detail)
                 continue
-            owner: StreamOwner | None = stream.owner
+            owner: Any = stream.owner  # a StreamOwner, or None
             if kind is Kind.OPENED:
                 self._receive_opened(stream)
             elif owner is None:
                 continue
             elif kind is Kind.DATA:
-                owner.stream_data(detail)
+                run.append(detail)
+                if not (stream in self._together and _goes_on(events, at)):
+                    owner.stream_data(*run)
+                    run = []
             elif kind is Kind.ENDED:
                 owner.stream_ended()
             elif kind is Kind.ERROR:
                 stream.fault = StreamError(*detail)
             elif kind is Kind.CLOSED:
                 stream.owner = None
+                self._together.discard(stream)
                 owner.stream_closed(stream.fault)
             elif not self.congested:
                 owner.stream_paused(kind is Kind.PAUSED)
@@ -210,3 +237,8 @@ class Session:
         self.flush()
         self._transport.close(PROTOCOL_ERROR, str(error))
         self.lost()
+
+
+def _goes_on(events: list[MuxEvent], at: int) -> bool:
+    """Whether there is one more payload of the same stream behind so many events."""
+    return at < len(events) and events[at][:2] == events[at - 1][:2]

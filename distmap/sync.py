@@ -8,9 +8,7 @@ Set Reconciliation" (2023).
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Raw
@@ -18,8 +16,9 @@ from msgspec import Raw
 from distmap import sync_wire as wire
 from distmap.entries import HASH_DIGITS, Entry
 from distmap.errors import RemoteProtocolError
+from distmap.handover import Handover
 from distmap.lww import Replica, Update
-from distmap.merging import Burials, merge_all, merge_answer
+from distmap.merging import merge_all, merge_answer, read_sets
 from distmap.ranges import DIGITS, position_of
 from distmap.sync_donor import (
     FRESH_MS,
@@ -75,8 +74,7 @@ class Newcomer:
         self.done = self.waits = False
         self.repaired = 0
         self._replica = replica
-        fresh_ms = replica.clock.now_ms() - FRESH_MS
-        self._count = partial(count_repaired, fresh_ms, replica.retention_ms)
+        self._fresh_ms = replica.clock.now_ms() - FRESH_MS
         self._met = met
         self._hello: wire.Hello | None = None
         self._trusts_donor = False
@@ -85,13 +83,11 @@ class Newcomer:
         self._finishing = False
         self._next_id = 0
         # What is still to do: ranges to divide, ranges to compare and how many entries are there,
-        # ranges of which a part is compared and where to go on, ranges and keys to hand over.
+        # ranges of which a part is compared and where to go on, what to hand over.
         self._to_split: list[str] = []
         self._to_compare: list[tuple[str, int]] = []
         self._begun: list[tuple[list[str], str]] = []
-        self._to_give: list[str] = []
-        self._to_push: deque[str] = deque()
-        self._burials = Burials()
+        self._handover = Handover(replica, GATHER, lambda entry: self._lacks([entry]))
 
     def start(self) -> list[bytes]:
         """The first message."""
@@ -157,7 +153,7 @@ class Newcomer:
         count = mine[0] + theirs[0]
         divisible = len(prefix) < HASH_DIGITS
         if theirs[0] == 0:
-            self._to_give.append(prefix)
+            self._handover.add_range(prefix)
         elif mine[0] == 0 and count > GATHER and divisible:
             # In parts, so that several chunks can be under way.
             self._to_compare += [(prefix + digit, count // len(DIGITS)) for digit in DIGITS]
@@ -182,7 +178,7 @@ class Newcomer:
 
     def _next_request(self) -> wire.Request | None:
         # Dividing comes last, and deepest ranges first: that bounds how much is still to do.
-        if self._to_push or self._to_give or self._burials:
+        if self._handover:
             return self._push()
         if self._begun:
             return self._compare(*self._begun.pop())
@@ -246,30 +242,43 @@ class Newcomer:
         if not isinstance(answer, wire.Entries):
             raise RemoteProtocolError("not the entries that were asked for")
         after, count = answer.next, answer.count
-        if after is not None:
-            if after <= start or not count:
-                raise RemoteProtocolError("the donor does not get ahead")
-            rest = [prefix for prefix in prefixes if prefix >= after[: len(prefix)]]
-            if rest:
-                self._begun.append((rest, after))
+        if after is not None and (after <= start or not count):
+            raise RemoteProtocolError("the donor does not get ahead")
         self._budget -= count
         if self._budget < 0:
             raise RemoteProtocolError("many more entries than the donor said it has")
-        trusted = self._trusts_donor and trusts(self._replica, self._hello)
-        updates = merge_answer(self._replica, answer, trusted=trusted, burials=self._burials)
-        self.repaired += self._count(update.entry for update in updates)
-        # What the donor lacks is its to have, unless what it sent has just replaced that.
-        replaced = {update.key for update in updates} if answer.missing else ()
+        sets = read_sets(self._replica, answer)
+        # Now it is sound: nothing of a faulty answer may take effect.
+        if after is not None:
+            rest = [prefix for prefix in prefixes if prefix >= after[: len(prefix)]]
+            if rest:
+                self._begun.append((rest, after))
+        lacked = {}
         for entry_hash in answer.missing:
-            place, key = own.pop(entry_hash, (0, ""))
-            if key and key not in replaced and (after is None or place < position_of(after)):
-                self._to_push.append(key)
+            place, key = own.get(entry_hash, (0, ""))
+            if key and (after is None or place < position_of(after)):
+                lacked[key] = entry_hash
+        return self._take(sets, answer.entries, lacked)
+
+    def _take(
+        self, sets: dict[str, Entry], texts: list[Raw], lacked: dict[str, int]
+    ) -> list[Update]:
+        """Takes what the donor has sent, as :func:`merge_answer` does; it lacks what this side had
+        at some keys when it asked, each with the hash that it had then.
+        """
+        trusted = self._trusts_donor and trusts(self._replica, self._hello)
+        burials = self._handover.burials
+        updates = merge_answer(self._replica, sets, texts, trusted=trusted, burials=burials)
+        self._lacks(update.entry for update in updates)
+        # What the donor lacks is its to have, unless what it sent has just replaced that.
+        replaced = {update.key for update in updates} if lacked else ()
+        self._handover.add(key for key in lacked if key not in replaced)
         return updates
 
     # -- handing over -----------------------------------------------------------------------------
 
     def _push(self) -> wire.Request:
-        texts = cut(self._take_pushed())
+        texts = cut(self._handover.take())
         return wire.Push(self._expect(self._receive_taken), wire.raw_list(texts))
 
     def _receive_taken(self, answer: wire.Answer) -> list[Update]:
@@ -277,22 +286,6 @@ class Newcomer:
             raise RemoteProtocolError("entries were pushed, and not taken")
         return merge_all(self._replica, answer.buried)
 
-    def _take_pushed(self) -> Iterator[tuple[str, Entry]]:
-        yield from self._burials.take()
-        while self._to_push or self._to_give:
-            if not self._to_push:
-                self._give(self._to_give.pop())
-                continue
-            key = self._to_push.popleft()
-            entry = self._replica.entries.get(key)
-            if entry is not None:
-                self.repaired += self._count([entry])
-                yield key, entry
-
-    def _give(self, prefix: str) -> None:
-        """A range that the donor has nothing of: a large one is taken in parts."""
-        tree = self._replica.tree
-        if tree.summary(prefix)[0] > GATHER and len(prefix) < HASH_DIGITS:
-            self._to_give += [prefix + digit for digit in DIGITS]
-        else:
-            self._to_push += tree.keys(prefix)
+    def _lacks(self, entries: Iterable[Entry]) -> None:
+        """One side lacked these entries."""
+        self.repaired += count_repaired(self._fresh_ms, self._replica.retention_ms, entries)

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from distmap.clock import MIN_TIME_MS
 from distmap.correction import Correction
 from distmap.lww import Replica
 from distmap.offset import OffsetEstimator
@@ -20,7 +21,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Timekeeper:
-    """Keeps the clock of one replica at the relay's time.
+    """Keeps the clock of one replica at the relay's time, unless the relay has none.
 
     Args:
         replica: whose clock it is.
@@ -65,7 +66,10 @@ class Timekeeper:
 
     def acknowledged(self, time_ms: float) -> None:
         """The relay told its time, but not how long ago."""
-        if abs(self._replica.clock.now_ms() - time_ms) > SUSPICIOUS_MS:
+        clock = self._replica.clock
+        if time_ms < MIN_TIME_MS and clock.heard_ms is None:
+            return  # that it has none is known
+        if abs(clock.now_ms() - time_ms) > SUSPICIOUS_MS:
             self.ask()
 
     def ask(self) -> None:
@@ -76,6 +80,9 @@ class Timekeeper:
 
     def _learn(self, asked_ms: float, time_ms: float) -> None:
         clock = self._replica.clock
+        if time_ms < MIN_TIME_MS:
+            clock.heard_ms = None  # as before the first connection
+            return
         clock.heard_ms = time_ms
         offset_ms = self._offset.add(asked_ms, self._now_ms(), time_ms)
         if offset_ms is None or not clock.correct(offset_ms):

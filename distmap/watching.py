@@ -7,10 +7,10 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from distmap.conversation import FOLD_KEYS
 from distmap.gossip import Digest, Gossip
 from distmap.lww import Replica
 from distmap.peer import Peer
-from distmap.syncing import FOLD_KEYS
 
 
 class Watching:

@@ -330,6 +330,19 @@ class NewTests(TestCase):
                 decode_new(Raw(payload), 10_000)
             self.assertEqual(caught.exception.code, "protocol")
 
+    def test_vectors_of_metas(self) -> None:
+        """tests/vectors/frames.json, which the JavaScript twin reads as well."""
+        for case in json.loads(VECTORS.read_text("utf-8"))["metas"]:
+            with self.subTest(case["name"]):
+                text = b"".join(map(VectorTests.part, case["meta"]))
+                payload = Raw(b'{"meta":%b,"opts":{"writable":true}}' % text)
+                if case["error"] is None:
+                    self.assertEqual(decode_new(payload, 4096)[0], json.loads(text))
+                else:
+                    with self.assertRaises(RemoteProtocolError) as caught:
+                        decode_new(payload, 4096)
+                    self.assertEqual(caught.exception.code, case["error"])
+
     @bounded
     @given(st.integers(2, 40), st.integers(0, 50))
     def test_the_edge_of_the_meta(self, limit: int, length: int) -> None:

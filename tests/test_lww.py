@@ -677,3 +677,43 @@ class Large(TestCase):
             check_replica(replica)
         self.assertEqual(replicas[0].entries, replicas[1].entries)
         self.assertEqual(replicas[0].digest(), replicas[1].digest())
+
+
+class Together(TestCase):
+    """Entries that are taken together end as those that are taken one by one."""
+
+    @SETTINGS
+    @given(many_entries, timed_entries, st.integers(0, NOW_MS))
+    def test_as_one_by_one(
+        self, before: list[tuple[str, Entry]], items: list[tuple[str, Entry]], floor_ms: int
+    ) -> None:
+        for some in (dict(items), dict(before), dict(items[:1])):
+            together, single = new_replica(), new_replica()
+            for replica in (together, single):
+                for key, entry in before[:3]:
+                    replica.merge(key, entry)
+                replica.floor_ms = floor_ms
+            updates = [single.merge(key, entry) for key, entry in some.items()]
+            found = together.merge_new(some)
+            if found is not None:
+                self.assertEqual(found, updates)
+                self.assertEqual(together.entries, single.entries)
+                self.assertEqual(together.digest(), single.digest())
+                self.assertEqual(together.clock.tick(), single.clock.tick())
+                check_replica(together)
+
+    def test_only_if_all_are_new(self) -> None:
+        replica = new_replica()
+        replica.set("known", 1)
+        replica.floor_ms = NOW_MS - HOUR_MS
+        for key, entry in (
+            ("known", set_at(NOW_MS)),
+            ("deleted", Entry(Stamp(NOW_MS, 0, "w"), None)),
+            ("old", set_at(NOW_MS - HOUR_MS - 1)),
+            ("ahead", set_at(NOW_MS + MAX_AHEAD_MS + 1)),
+        ):
+            self.assertIsNone(replica.merge_new({"a": set_at(NOW_MS), key: entry}), key)
+            self.assertEqual(list(replica.entries), ["known"], "nothing was taken")
+        good = {"old": set_at(NOW_MS - HOUR_MS), "ahead": set_at(NOW_MS + MAX_AHEAD_MS)}
+        updates = replica.merge_new(good)
+        self.assertEqual(updates, [Update(key, entry, None) for key, entry in good.items()])

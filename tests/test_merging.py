@@ -9,7 +9,7 @@ import msgspec
 from distmap import sync_wire as wire
 from distmap.entries import encode_entry
 from distmap.lww import Replica
-from distmap.merging import Burials, merge_all
+from distmap.merging import Burials, gather_sets, merge_all
 from tests.support.replicas import check_replica, new_replica
 
 
@@ -20,6 +20,35 @@ def filled(count: int, value: object = 1) -> Replica:
         replica.set(f"k{n}", value)
     replica.delete("k1")
     return replica
+
+
+class GatherSets(TestCase):
+    """Texts of a channel that came together."""
+
+    @staticmethod
+    def text(key: str, counter: int = 0) -> bytes:
+        return b'{"event":"set","key":"%b","value":1,"stamp":[5,%d,"w"]}' % (key.encode(), counter)
+
+    def gathered(self, *texts: bytes) -> list[list[str] | bytes]:
+        found = gather_sets(texts, 100)
+        return [list(each) if isinstance(each, dict) else each for each in found]
+
+    def test_side_by_side(self) -> None:
+        self.assertEqual(self.gathered(*map(self.text, "bac")), [["b", "a", "c"]])
+        self.assertEqual(self.gathered(), [])
+
+    def test_others_stay_where_they_are(self) -> None:
+        ack, batch = b'["ack",1]', b'{"event":"entries","entries":[]}'
+        found = self.gathered(self.text("a"), ack, batch, self.text("b"), self.text("c"), ack)
+        self.assertEqual(found, [["a"], ack, batch, ["b", "c"], ack])
+
+    def test_one_key_twice(self) -> None:
+        texts = [self.text("a"), self.text("b"), self.text("a", 1), self.text("b", 1)]
+        self.assertEqual(self.gathered(*texts), [["a", "b"], ["a", "b"]])
+
+    def test_too_large(self) -> None:
+        large = self.text("a").replace(b"1", b'"%b"' % (b"x" * 99), 1)
+        self.assertEqual(self.gathered(large), [large])
 
 
 class MergeAll(TestCase):

@@ -366,6 +366,27 @@ class PeersTests(PeerTestCase):
         self.receive(encode_entry("b", two))
         self.assertEqual(len(self.side.updates), 3, "it is no news")
 
+    def test_sets_that_came_together(self) -> None:
+        sets = [
+            encode_entry(key, Entry(Stamp(int(START_MS), n, "x"), b"%d" % n))
+            for n, key in enumerate("abca")
+        ]
+        told: list[list[str]] = []
+        self.side.updated = lambda updates: told.append(  # type: ignore[method-assign]
+            [update.key for update in updates]
+        )
+        self.side.peer.receive(*sets)
+        self.assertEqual(told, [["a", "b", "c"], ["a"]], "one key twice is two steps")
+        self.assertEqual(self.side.dump(), {"a": 3, "b": 1, "c": 2})
+
+    def test_a_handler_leaves_between_what_came_together(self) -> None:
+        texts = [
+            encode_entry("a", Entry(Stamp(int(START_MS), n, "x"), b"%d" % n)) for n in range(3)
+        ]
+        self.side.updated = lambda updates: self.side.peer.lost()  # type: ignore[method-assign]
+        self.side.peer.receive(*texts)
+        self.assertEqual(self.side.dump(), {"a": 0})
+
     def test_junk_is_counted(self) -> None:
         good = encode_entry("a", Entry(Stamp(int(START_MS), 1, "x"), b"1"))
         for at, junk in enumerate(

@@ -6,14 +6,18 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Raw
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from distmap import Change, DistributedMap, absence, connect, reading
-from distmap.clock import Stamp
+from distmap import Change, DistributedMap, absence, connect, reading, sync
+from distmap.clock import HybridClock, Stamp
 from distmap.entrance import MAX_HELD_BYTES
-from distmap.entries import Entry, encode_entry
-from distmap.errors import AccessRefused, MapClosed
+from distmap.entries import Entry, encode_entry, entry_hash
+from distmap.errors import AccessRefused, MapClosed, RemoteProtocolError
+from distmap.lww import Replica
+from distmap.merging import merge_all
+from distmap.reading import Reader
 from distmap.relay_server import RelayOptions
 from distmap.testing import Network
 from tests.support.authorizers import Scripted
@@ -22,6 +26,7 @@ from tests.support.replicas import check_replica
 from tests.support.sockets import RawPeer, raw_peer, start_relay
 from tests.test_peer import START_MS, Side
 from tests.test_peer import Network as Peers
+from tests.vectors.make_vectors import load
 
 CREDENTIALS = {"route": "credentials", "version": [1, 0]}
 
@@ -203,6 +208,62 @@ class Readers(MemoryTestCase):
         self.assertEqual((dict(writer), str(stream.id) != ""), ({"apple": 1}, True))
 
 
+class Answers(TestCase):
+    """tests/vectors/readers.json: what a reader makes of a donor's answer."""
+
+    def setUp(self) -> None:
+        self.vectors = load("readers")
+
+    def reader(self) -> tuple[Replica, Reader, dict[str, int]]:
+        """A reader that has asked its donor for entries; and the hashes of its own by key."""
+        replica = Replica(HybridClock(lambda: START_MS, "me"), retention_ms=2**52)
+        merge_all(replica, [Raw(json.dumps(own).encode()) for own in self.vectors["own"]])
+        reader = Reader(replica)
+        reader.start()
+        messages, _ = reader.receive(json.dumps(self.vectors["hello"]).encode())
+        (asked,) = map(json.loads, messages)
+        hashes = {key: entry_hash(key, entry) for key, entry in replica.entries.items()}
+        self.assertEqual((asked["id"], set(asked["hashes"])), (1, set(hashes.values())))
+        return replica, reader, hashes
+
+    def test_vectors(self) -> None:
+        for case in self.vectors["answers"]:
+            with self.subTest(case["name"]):
+                replica, reader, hashes = self.reader()
+                before = dict(replica.entries)
+                missing = [hashes[key] for key in case["missing"]]
+                answer = json.dumps({**case["answer"], "id": 1, "missing": missing}).encode()
+                if case["left"] is None:
+                    with self.assertRaises(RemoteProtocolError):
+                        reader.receive(answer)
+                    self.assertEqual((replica.entries, replica.refused), (before, 0))
+                else:
+                    _, updates = reader.receive(answer)
+                    live = {key: json.loads(text) for key, text in replica.items()}
+                    self.assertEqual(live, case["left"])
+                    changed = {
+                        key
+                        for key in before.keys() | replica.entries.keys()
+                        if before.get(key) is not replica.entries.get(key)
+                    }
+                    self.assertEqual(sorted(each.key for each in updates), sorted(changed))
+                    for each in updates:
+                        self.assertIs(each.old, before.get(each.key))
+                check_replica(replica)
+
+    def test_many_more_than_the_donor_said(self) -> None:
+        """Nothing of that answer takes effect, also not what it says this side has alone."""
+        self.patch(sync, "SLACK", 0)
+        replica, reader, hashes = self.reader()
+        entries = [
+            {"event": "set", "key": f"k{at}", "value": 1, "stamp": [1, 0, "x"]} for at in range(5)
+        ]
+        answer = {"event": "entries", "id": 1, "entries": entries, "next": None}
+        with self.assertRaises(RemoteProtocolError):
+            reader.receive(json.dumps({**answer, "missing": list(hashes.values())}).encode())
+        self.assertEqual(replica.entries.keys(), hashes.keys())
+
+
 class TakingBack(TestCase):
     """Own writes of one that may only read go some in each turn."""
 
@@ -361,6 +422,48 @@ class TakingBack(TestCase):
         self.welcome("write")
         self.assertEqual((self.back(), self.sent()), (keys[:10], [*keys[10:], "late"]))
 
+    def asked(self) -> int:
+        """How often it has asked for a sync since the last call."""
+        count = self.side.sent.count(b'["sync",null]')
+        self.side.sent.clear()
+        return count
+
+    def test_what_the_relay_refuses_all_of_a_sudden_is_fetched(self) -> None:
+        """What it had replaced is not remembered: one sync brings it, however many were refused."""
+        self.welcome("write")
+        self.others("k03", START_MS - 9)
+        self.write_each(25)
+        self.peer.send_writes()
+        self.assertEqual(self.asked(), 0)
+        self.peer.receive(b'["refused",1]')
+        self.side.works = 0
+        self.peer.work()
+        self.peer.receive(b'["refused",2]')
+        self.assertEqual(self.asked(), 0, "not before all is taken back")
+        self.work()
+        self.assertEqual((self.side.dump(), self.asked()), ({}, 1))
+        self.peer.receive(b'["refused",3]')
+        self.work()
+        self.assertEqual(self.asked(), 0, "there was nothing left")
+
+    def test_nothing_is_fetched_without_need(self) -> None:
+        """It remembers what was replaced before it was told; and a reconnect brings a sync."""
+        self.write_each(25)
+        self.welcome("read")
+        self.work()
+        self.assertEqual(self.asked(), 0)
+        for access in ("write", "read"):
+            with self.subTest(access):
+                self.peer.lost()
+                self.welcome("write")
+                self.write_each(25)
+                self.peer.send_writes()
+                self.peer.receive(b'["refused",1]')
+                self.peer.lost()
+                self.welcome(access)
+                self.work()
+                self.assertEqual(self.asked(), 0)
+
     def test_an_acknowledgement_meanwhile(self) -> None:
         """What the relay has is not taken back."""
         self.welcome("write")
@@ -477,6 +580,22 @@ class TakingBackMaps(MemoryTestCase):
         self.network.settle(20)
         self.assertEqual((self.shared["k20"], self.shared.divergences), ("theirs", 0))
         self.equal(self.writer, self.shared)
+
+    def test_the_relay_refuses_all_of_a_sudden(self) -> None:
+        """What the others have is here again at once, and not when digests are compared."""
+        self.answers[:] = ["write"]
+        self.network.settle(20)
+        self.assertEqual((self.shared.status, self.shared.access), ("ready", "write"))
+        relay, peer = self.network.relay, self.shared._seat.peer
+        assert relay is not None
+        relay.core.hub.channels[self.shared.uri].members[peer.id].reader = True
+        late = [self.shared.set(key, "late") for key in [*self.keys, "new"]]
+        self.network.settle(0.5)
+        for each in late:
+            self.failureResultOf(each, AccessRefused)
+        self.assertEqual(dict(self.shared), dict.fromkeys(self.keys, "mine"))
+        self.equal(self.writer, self.shared)
+        self.assertEqual((self.shared.status, self.shared.divergences), ("ready", 0))
 
     def test_the_map_is_closed_meanwhile(self) -> None:
         self.on_turn(lambda waiting: self.shared.close())

@@ -7,7 +7,7 @@ import signal
 import socket
 import warnings
 from collections.abc import Sized
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import MultiService
 from twisted.internet import reactor
@@ -23,9 +23,12 @@ from twisted.internet.endpoints import (
     serverFromString,
 )
 from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.trial.unittest import TestCase
 
 from distmap import DistributedMap, WebSocketOptions, connect
+from distmap.clock import MIN_TIME_MS
 from distmap.frames import Limits
 from distmap.relay import CannotListen, RelayOptions, RelayService, _name
 from tests.support.authorizers import Scripted
@@ -669,6 +672,27 @@ class Handshakes(TestCase):
         (line,) = [line for line in process.lines if "listening on" in line]
         self.assertIn("for everybody who can reach it", line)
         await until(lambda: any("anybody who can reach" in line for line in process.lines))
+
+
+class NoClock(TestCase):
+    """A machine without a battery, before it has asked somebody for the time."""
+
+    def test_it_says_so(self) -> None:
+        class Port:
+            def getHost(self) -> IPv4Address:  # noqa: N802
+                return IPv4Address("TCP", "127.0.0.1", 8080)
+
+        logged: list[LogEvent] = []
+        observer = cast(ILogObserver, logged.append)
+        self.patch(RelayService, "_log", Logger(observer=observer))
+        clock = Clock()
+        service = RelayService(clock, None)
+        for seconds, warnings_ in ((0.0, 1), (MIN_TIME_MS / 1000, 0)):
+            clock.rightNow = seconds
+            logged.clear()
+            service._listens(Port())  # type: ignore[arg-type]
+            found = [each for each in logged if "clock of this machine" in each["log_format"]]
+            self.assertEqual(len(found), warnings_)
 
 
 class _Named(RawPeer):

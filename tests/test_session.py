@@ -147,6 +147,21 @@ class StreamTests(SessionTestCase):
         self.assertEqual(self.owners[0].heard, [("data", b"%d" % n) for n in range(3)])
         self.assertEqual(self.owner.heard, [("data", b"%d" % -n) for n in range(3)])
 
+    def test_data_that_came_together(self) -> None:
+        told: list[list[bytes]] = []
+        self.owner.stream_data = lambda *payloads: told.append(  # type: ignore[method-assign]
+            [bytes(each) for each in payloads]
+        )
+        first, second = self.open(together=True), self.open()
+        for stream, text in ((0, b"1"), (0, b"2"), (1, b"3"), (1, b"4"), (0, b"5")):
+            self.there.send(self.streams[stream], text)
+        self.there.end(self.streams[0])
+        self.pair.settle()
+        self.assertEqual(told, [[b"1", b"2"], [b"3"], [b"4"], [b"5"]])
+        self.assertEqual(self.owner.heard, ["ended", "closed"])
+        self.assertNotIn(first, self.here._together)
+        self.here.close_stream(second)
+
     def test_ending(self) -> None:
         stream = self.open(half_open=True)
         self.here.end(stream)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from msgspec import Raw
 from twisted.logger import ILogObserver, LogEvent, Logger
 
 from distmap import DistributedMap
 from distmap import sync_wire as wire
-from distmap.switchboard import OPEN
+from distmap.conversation import STALL_SECONDS
 from distmap.sync import Donor, Newcomer
-from distmap.syncing import MAX_INBOX, STALL_SECONDS, Serving
+from distmap.syncing import Serving
 from distmap.syncs import Syncs
 from tests.support.memory import NetworkTestCase
 
@@ -116,25 +115,6 @@ class SyncingTest(NetworkTestCase):
             self.assertEqual((newcomer.status, newcomer.synced), ("ready", "peer"))
             self.assertEqual(dict(newcomer), dict(two))
 
-    def test_a_newcomer_that_does_not_wait_for_answers(self) -> None:
-        (mine,) = self.open(1)
-        self.fill(mine, 10)
-        syncs, session = mine._seat._syncs, mine.connection.session
-        assert session is not None
-        syncs.serve(session, "x.1")
-        (serving,) = self.serving(mine)
-        serving.stream_data(Raw(OPEN))
-        (hello,) = Newcomer(mine._replica).start()
-        for _ in range(MAX_INBOX):
-            serving.stream_data(Raw(hello))
-        self.assertEqual(self.serving(mine), {serving}, "they wait for their turn")
-        for _ in range(100):
-            serving.stream_data(Raw(hello))
-        self.assertEqual(self.serving(mine), set())
-        self.assertLessEqual(len(serving._inbox), MAX_INBOX + 1)
-        self.network.settle(1)
-        self.assertEqual((mine.status, len(mine)), ("ready", 10))
-
     def test_a_crowd_of_newcomers(self) -> None:
         (mine,) = self.open(1)
         self.fill(mine, 300)
@@ -158,9 +138,6 @@ class SyncingTest(NetworkTestCase):
                 mine.delete(f"key{at + 1}")
         self.network.settle()
         self.assertEqual(dict(newcomer), dict(mine))
-
-    def test_the_text_that_opens_a_joined_stream(self) -> None:
-        self.assertEqual(OPEN, b'"[stream-server]:open"')
 
 
 class VersionsTest(NetworkTestCase):

@@ -6,7 +6,7 @@ import json
 from typing import Any
 from unittest import TestCase
 
-from distmap.clock import MAX_AHEAD_MS, Stamp
+from distmap.clock import MAX_AHEAD_MS, MIN_TIME_MS, Stamp
 from distmap.entries import Entry
 from distmap.outbox import Outbox
 from distmap.timekeeping import SUSPICIOUS_MS, Timekeeper
@@ -51,6 +51,44 @@ class TimekeeperTest(TestCase):
     def write(self, key: str) -> None:
         update = self.replica.set(key, 1)
         self.outbox.add(key, update.entry)
+
+    def test_a_relay_that_has_lost_its_clock(self) -> None:
+        """It is not believed: nothing is held or stamped anew because of it."""
+        self.write("a")
+        self.keeper.opened()
+        clock = self.replica.clock
+        for time_ms in (0, 1, 946_684_800_000, MIN_TIME_MS - 1):
+            self.keeper.welcomed(time_ms)
+            self.assertEqual((clock.now_ms(), clock.heard_ms), (NOW_MS + HOUR_MS, None))
+            self.assertEqual((clock.earliest_ms(), clock.latest_ms()), (clock.now_ms(),) * 2)
+        self.assertEqual((self.port.anew, self.port.gone, len(self.replica.held)), ([], [], 0))
+        self.keeper.online = True
+        self.keeper.acknowledged(5)
+        self.assertEqual(self.port.sent, [], "it need not be asked for each write")
+        self.keeper.acknowledged(NOW_MS)
+        self.assertEqual(self.port.sent, [["time", NOW_MS + HOUR_MS]], "it has found its clock")
+        self.keeper.answered(NOW_MS + HOUR_MS, NOW_MS)
+        self.assertEqual((clock.now_ms(), clock.heard_ms), (NOW_MS, NOW_MS))
+        self.assertEqual(self.port.anew, ["a"])
+
+    def test_a_relay_that_loses_its_clock_meanwhile(self) -> None:
+        """This clock goes on as it was corrected last, for longer than it is believed otherwise."""
+        self.keeper.opened()
+        self.keeper.welcomed(NOW_MS)
+        self.keeper.online = True
+        self.wall.ms += 10 * HOUR_MS
+        self.keeper.acknowledged(7)
+        self.assertEqual(len(self.port.sent), 1)
+        self.keeper.answered(self.wall.ms, 8)
+        clock = self.replica.clock
+        now_ms = NOW_MS + 10 * HOUR_MS
+        self.assertEqual(
+            (clock.now_ms(), clock.latest_ms(), clock.heard_ms), (now_ms, now_ms, None)
+        )
+        entry = Entry(Stamp(now_ms, 0, "x"), b"1")
+        self.assertIsNotNone(self.replica.merge("theirs", entry))
+        self.keeper.welcomed(MIN_TIME_MS)
+        self.assertEqual(clock.heard_ms, MIN_TIME_MS, "any time from then on is one")
 
     def test_the_welcome_tells_the_time(self) -> None:
         self.keeper.opened()

@@ -22,6 +22,8 @@ from distmap import (
     peer,
     sync_donor,
 )
+from distmap.clock import Stamp
+from distmap.entries import Entry
 from distmap.relay_server import RelayOptions
 from distmap.testing import START_SECONDS, Network
 from tests.support.authorizers import Scripted
@@ -48,7 +50,7 @@ class TurnsTest(NetworkTestCase):
         self.count(merging, "read_columns", size=lambda columns, _: len(columns.keys))
         self.count(lww, "entry_hash")
         self.count(lww.Replica, "_place")
-        self.count(lww.Replica, "merge_many", size=lambda _, items: len(items))
+        self.count(lww.Replica, "_place_many", size=lambda _, fresh: len(fresh))
         self.count(lww.Replica, "forget")
         self.count(lww.Replica, "restamp", size=lambda _, keys, stamps: len(keys))
         self.count(correction.Correction, "_look_at", size=lambda _, keys: len(keys))
@@ -98,7 +100,7 @@ class TurnsTest(NetworkTestCase):
         """The bounds hold at both sizes."""
         for count in (SMALL, LARGE):
             turns = run(count)
-            self.assertGreater(turns["_place"] + turns["merge_many"], 0)
+            self.assertGreater(turns["_place"] + turns["_place_many"], 0)
             for kind, entries in turns.items():
                 self.assertLessEqual(entries, most.get(kind, BOUND), (kind, count))
 
@@ -212,6 +214,20 @@ class TurnsTest(NetworkTestCase):
         self.assertEqual(mine.digest(), theirs.digest())
         return turns
 
+    def take_old(self, count: int) -> Counter[str]:
+        donor, newcomer = self.open_ready(2)
+        self.network.cut(newcomer.connection)
+        self.settle(lambda: newcomer.status == "offline")
+        self.settle(lambda: newcomer.status == "syncing", at_once=True)
+        aside = newcomer._seat.peer.doubts.aside
+        assert aside is not None
+        for at in range(count):
+            aside[f"key-{at}"] = Entry(Stamp(at + 1, 0, "w"), b"1")
+        turns = self.settle(self.ready(newcomer))
+        self.assertEqual(len(newcomer), count)
+        donor.close()
+        return turns
+
     # -- how much of it in one turn ---------------------------------------------------------------
 
     def test_join(self) -> None:
@@ -234,6 +250,10 @@ class TurnsTest(NetworkTestCase):
     def test_a_clock_correction(self) -> None:
         """What a clock an hour ahead has stamped is stamped anew."""
         self.bounded(self.correct)
+
+    def test_what_came_too_early(self) -> None:
+        """Old entries that came during a sync are taken at its end."""
+        self.bounded(self.take_old)
 
     def test_writes_of_one_that_may_only_read(self) -> None:
         """They are taken back: what they had replaced is here again."""

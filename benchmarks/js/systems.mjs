@@ -74,6 +74,8 @@ const systems = {
         onSet: (handler) => map.on("set", handler),
         onNews: (handler) => map.on("ready", handler),
         buffered: () => untaken * 200, // about what an entry takes
+        // The sums, too, as the first digest would have brought them up to date.
+        drained: async () => void map.digest(),
       }
     }
   },

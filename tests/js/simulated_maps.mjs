@@ -128,7 +128,7 @@ export class Watched {
       peers: this.map.peers,
       peer: peer.id,
       waiting: this.#waiting(),
-      writes: this.map._writes._waiting.size,
+      writes: this.map._life._writes._waiting.size,
       syncing: syncs._syncing !== null,
       serving: syncs.serving.size,
       knownMs,

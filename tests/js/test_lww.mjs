@@ -1,12 +1,14 @@
 // One replica: it agrees with the plainest model, whatever comes in whatever order.
 
 /** @import { KeyedEntry } from "../../distmap/web/js/entries.js" */
+/** @import { Update } from "../../distmap/web/js/lww.js" */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { HEARD_MS, HybridClock, MAX_AHEAD_MS, Restamper } from "../../distmap/web/js/clock.js"
 import { entryHash, wins } from "../../distmap/web/js/entries.js"
 import { MAX_HELD, MAX_HELD_PER_WRITER } from "../../distmap/web/js/holding.js"
+import { Journal } from "../../distmap/web/js/journal.js"
 import { Replica } from "../../distmap/web/js/lww.js"
 import { NOW_MS, Wall, newReplica, pick, refused, seeded } from "./support.mjs"
 
@@ -52,12 +54,60 @@ test("agrees with the model: the greatest entry of each key stays", () => {
       if (random() < 0.1) replica.fold(2)
     }
     assert.deepEqual(replica.entries, model)
-    let sum = 0n
-    for (const [key, entry] of model) sum += BigInt(entryHash(key, entry))
-    assert.deepEqual(replica.digest(), [model.size, Number(sum % 2n ** 52n)])
+    assert.deepEqual(replica.digest(), sumOf(replica))
     assert.equal(replica.live, [...model.values()].filter((entry) => entry.value !== null).length)
   }
 })
+
+test("many entries together are taken as one by one", () => {
+  const random = seeded(21)
+  for (let round = 0; round < 100; round++) {
+    const [together, alone] = [newReplica(), newReplica()]
+    const journals = [new Journal(() => {}), new Journal(() => {})]
+    together.journal = journals[0]
+    alone.journal = journals[1]
+    for (let step = 0; step < 3; step++) {
+      const far = entryOf("1", NOW_MS + MAX_AHEAD_MS + 1)
+      const items = new Map([...randomEntries(random, 5), [`n${step}`, entryOf("1", NOW_MS)], ["far", far]])
+      const updates = [...items].map(([key, entry]) => alone.merge(key, entry, { trusted: true }))
+      assert.deepEqual(byKey(together.mergeMany(items)), byKey(updates.filter((each) => each !== null)))
+      if (random() < 0.3) together.fold(2)
+      if (random() < 0.3) for (const replica of [together, alone]) replica.set("k1", step)
+    }
+    assert.deepEqual(together.entries, alone.entries)
+    assert.deepEqual([...together.held], [...alone.held])
+    assert.deepEqual([together.live, together.digest()], [alone.live, alone.digest()])
+    assert.deepEqual(journals[0].changes, journals[1].changes)
+    assert.deepEqual(together.set("own", 1).entry, alone.set("own", 1).entry) // and so the clocks
+  }
+})
+
+/** @param {Update[]} updates */
+function byKey(updates) {
+  return new Map(updates.map((update) => [update.key, update]))
+}
+
+test("the sums come to be up to date in steps", () => {
+  const replica = newReplica()
+  replica.mergeMany(new Map(["a", "b", "c"].map((key) => [key, entryOf("1", NOW_MS)])))
+  replica.set("d", 1)
+  for (let n = 0; n < 3; n++) assert.ok(!replica.fold(1))
+  replica.set("e", 1) // while it goes on
+  replica.set("d", 2)
+  let steps = 0
+  while (!replica.fold(1)) steps++
+  assert.equal(steps, 2)
+  assert.deepEqual(replica.digest(), sumOf(replica))
+  replica.set("a", 2) // and after that
+  assert.ok(replica.fold(1))
+  assert.deepEqual(replica.digest(), sumOf(replica))
+})
+
+/** @param {Replica} replica */
+function sumOf({ entries }) {
+  const hashes = Array.from(entries, ([key, entry]) => BigInt(entryHash(key, entry)))
+  return [entries.size, Number(hashes.reduce((sum, hash) => sum + hash, 0n) % 2n ** 52n)]
+}
 
 test("own writes win over all that was seen", () => {
   const wall = new Wall()

@@ -5,7 +5,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { MESSAGE_CHARS } from "../../distmap/web/js/frames.js"
-import { HybridClock } from "../../distmap/web/js/clock.js"
+import { HybridClock, MIN_TIME_MS } from "../../distmap/web/js/clock.js"
 import { Replica } from "../../distmap/web/js/lww.js"
 import { OffsetEstimator } from "../../distmap/web/js/offset.js"
 import { Peer } from "../../distmap/web/js/peer.js"
@@ -330,6 +330,32 @@ test("one whose clock jumped ahead writes once more what it had sent", () => {
   assert.deepEqual([again.key, again.stamp[0]], ["k", NOW_MS])
   assert.equal(replica.entries.get("k")?.stamp.ms, NOW_MS)
   assert.equal(replica.held.size, 2)
+})
+
+test("a relay that has lost its clock is not believed", () => {
+  const { replica, peer, taken } = fixture()
+  const { clock } = replica
+  const asked = () => taken().filter((each) => Array.isArray(each) && each[0] === "send").length
+  const { entry } = replica.set("mine", 1)
+  for (const time_ms of [0, 946_684_800_000, MIN_TIME_MS - 1]) {
+    peer.opened()
+    peer.receive(["welcome", { version: [1, 0], peer: "1", time_ms, members: 2 }])
+    assert.deepEqual([clock.nowMs(), clock.latestMs(), clock.heardMs], [NOW_MS, NOW_MS, null])
+    peer.lost()
+  }
+  assert.deepEqual([replica.entries.get("mine"), replica.held.size], [entry, 0])
+  peer.opened()
+  peer.receive(["welcome", { version: [1, 0], peer: "1", time_ms: NOW_MS + 5000, members: 2 }])
+  assert.deepEqual([clock.nowMs(), clock.heardMs], [NOW_MS + 5000, NOW_MS + 5000])
+  asked()
+  peer.receive(["ack", 0, 7])
+  assert.equal(asked(), 1, "it has jumped")
+  peer.receive(["time", NOW_MS, 8])
+  assert.deepEqual([clock.nowMs(), clock.heardMs], [NOW_MS + 5000, null], "as corrected last")
+  peer.receive(["ack", 0, 9])
+  assert.equal(asked(), 0, "that it has none is known")
+  peer.receive(["ack", 0, NOW_MS + 60_000])
+  assert.equal(asked(), 1)
 })
 
 test("what is held makes it ask for the time", () => {

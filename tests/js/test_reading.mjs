@@ -79,6 +79,8 @@ function fixture() {
         .splice(0)
         .filter((each) => !Array.isArray(each))
         .flatMap((each) => (each.entries ?? [each]).map((/** @type {any} */ { key }) => key)),
+    /** How often it has asked for a sync since the last call. */
+    asked: () => sent.splice(0).filter((each) => Array.isArray(each) && each[0] === "sync").length,
     /** The keys that were taken back since the last call, in their order. */
     back: () => refused.splice(0),
     /** Takes one turn, if the peer has asked for any; whether it has. */
@@ -211,6 +213,43 @@ test("what was sent already is sent again only once", () => {
   welcome("write")
   assert.deepEqual([back(), work()], [keys.slice(0, STEP_WRITES), []])
   assert.deepEqual(sent(), [...keys.slice(STEP_WRITES), "late"])
+})
+
+test("what the relay refuses all of a sudden is fetched, with one sync", () => {
+  const { peer, replica, others, writeEach, welcome, turn, work, asked } = fixture()
+  welcome("write")
+  others("k3", NOW_MS - 9)
+  writeEach()
+  while (peer.outbox.unsent.length) peer.sendWrites()
+  assert.equal(asked(), 0)
+  peer.receive(["refused", 1])
+  assert.ok(turn())
+  peer.receive(["refused", 2])
+  assert.equal(asked(), 0, "not before all is taken back")
+  work()
+  assert.deepEqual([replica.entries.size, asked()], [0, 1])
+  peer.receive(["refused", 3])
+  work()
+  assert.equal(asked(), 0, "there was nothing left")
+})
+
+test("nothing is fetched without need", () => {
+  const { peer, writeEach, welcome, work, asked } = fixture()
+  writeEach()
+  welcome("read")
+  work()
+  assert.equal(asked(), 0, "it remembers what was replaced before it was told")
+  for (const access of ["write", "read"]) {
+    peer.lost()
+    welcome("write")
+    writeEach()
+    peer.sendWrites()
+    peer.receive(["refused", 1])
+    peer.lost()
+    welcome(access)
+    work()
+    assert.equal(asked(), 0, "a reconnect brings a sync")
+  }
 })
 
 test("what the relay acknowledges meanwhile is not taken back", () => {

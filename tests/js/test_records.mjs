@@ -6,8 +6,7 @@ import { mock, test } from "node:test"
 
 import { encodeEntry } from "../../distmap/web/js/entries.js"
 import { Journal } from "../../distmap/web/js/journal.js"
-import { RETENTION_MS } from "../../distmap/web/js/knowledge.js"
-import { RETENTION_STEPS } from "../../distmap/web/js/lww.js"
+import { RETENTION_MS, RETENTION_STEPS } from "../../distmap/web/js/knowledge.js"
 import { Peer } from "../../distmap/web/js/peer.js"
 import * as records from "../../distmap/web/js/records.js"
 import { Saving } from "../../distmap/web/js/saving.js"
@@ -150,7 +149,8 @@ test("a write that is acknowledged while it is saved stays until its entry is sa
   /** @type {Map<string, { entry: Entry, base: undefined }>} */
   const outbox = new Map()
   replica.inTouch = false
-  const peer = { replica, outbox, syncedMs: 1 }
+  const peer = { replica, outbox }
+  replica.knownMs = 1
   const saving = new Saving(copy, /** @type {any} */ (peer), journal)
   /** @param {string} key */
   const write = (key) => {
@@ -183,17 +183,17 @@ test("a peer goes on from what its copy knew of deletes", async () => {
   /** @type {any} */
   const port = new Proxy({}, { get: () => () => {} })
   const peer = new Peer(replica, port, () => NOW_MS)
-  assert.equal(peer.syncedMs, null)
+  assert.equal(replica.syncedMs, null)
   await new Saving(copy, peer, new Journal(() => {})).load()
-  assert.deepEqual([replica.floorMs, replica.forgotMs, peer.syncedMs], [5, 7, NOW_MS - 1000])
+  assert.deepEqual([replica.floorMs, replica.forgotMs, replica.syncedMs], [5, 7, NOW_MS - 1000])
   peer.opened()
   peer.receive(["welcome", { version: [1, 0], peer: "1", time_ms: NOW_MS, members: 2 }])
   peer.receive(["donor", "2"])
   assert.equal(replica.knownMs, NOW_MS - 1000, "it is no newcomer that knows nothing")
   peer.receive(["alone"])
-  assert.equal(peer.syncedMs, NOW_MS)
+  assert.equal(replica.syncedMs, NOW_MS)
   peer.lost()
-  assert.equal(peer.syncedMs, NOW_MS)
+  assert.equal(replica.syncedMs, NOW_MS)
 
   // A delete of the copy was known to the others when it was saved, whatever the clock said since.
   replica.inTouch = true

@@ -1,20 +1,19 @@
 // The streams of a sync: who is slow or silent is left, and nothing is said on a closed stream.
 
-/** @import { Party } from "../../distmap/web/js/syncing.js" */
+/** @import { Party } from "../../distmap/web/js/conversation.js" */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { Session } from "../../distmap/web/js/session.js"
-import { Newcomer } from "../../distmap/web/js/sync.js"
 import {
   LEAST_RATE_BYTES,
   MAX_INBOX,
   OPEN,
   PATIENCE_SECONDS,
   STALL_SECONDS,
-  Serving,
-  Syncing,
-} from "../../distmap/web/js/syncing.js"
+} from "../../distmap/web/js/conversation.js"
+import { Session } from "../../distmap/web/js/session.js"
+import { Newcomer } from "../../distmap/web/js/sync.js"
+import { Serving, Syncing } from "../../distmap/web/js/syncing.js"
 import { MAX_REFUSING, MAX_SERVING, Syncs } from "../../distmap/web/js/syncs.js"
 import { Clock, newReplica } from "./support.mjs"
 
@@ -48,8 +47,18 @@ function fixture() {
   /** @type {string[]} */
   const sent = []
   const transport = { send: (/** @type {string} */ text) => void sent.push(text), close() {} }
-  const session = new Session(transport, { endOfTurn: clock.endOfTurn })
-  return { clock, replica, party, session, told, sent }
+  const session = new Session(transport, { scheduler: clock })
+  /**
+   * A message of the other side, on the only stream there is.
+   *
+   * @param {unknown} message
+   */
+  const hear = (message) => {
+    session.flush()
+    const [id] = JSON.parse(sent[0].split("\n")[0])
+    session.receive(`${JSON.stringify([id, "data", message])}\n`)
+  }
+  return { clock, replica, party, session, told, sent, hear }
 }
 
 /**
@@ -69,19 +78,19 @@ test("a donor that trickles is left after the patience, one that is slow is not"
     [10, [["failed", "too slow"]]],
     [LEAST_RATE_BYTES * 5, []],
   ])) {
-    const { clock, party, session, told } = fixture()
+    const { clock, party, session, told, hear } = fixture()
     const syncing = new Syncing(party, session, "3", "me.1")
-    syncing.streamData(OPEN)
+    hear(OPEN)
     await clock.advance()
-    syncing.streamData(HELLO)
+    hear(HELLO)
     let n = 0
     for (; 5 * n < PATIENCE_SECONDS; n++) {
       await clock.advance(5)
       assert.deepEqual(told, [], `${5 * n} s`)
-      syncing.streamData(chunk(n + 1, size))
+      hear(chunk(n + 1, size))
     }
     await clock.advance(5)
-    syncing.streamData(chunk(n + 1, size))
+    hear(chunk(n + 1, size))
     assert.deepEqual(told, wanted)
     syncing.stop()
     assert.equal(clock.pending, 0)

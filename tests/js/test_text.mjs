@@ -42,6 +42,15 @@ test("the length in UTF-8", () => {
   }
 })
 
+test("the length in UTF-8 of a long text", () => {
+  const random = seeded(9)
+  for (const piece of [...PIECES, ...ASTRAL, "a🍎", "aé🍎"]) {
+    // Pairs begin at all places, so also where a part ends.
+    const text = "b".repeat(Math.floor(random() * 3)) + piece.repeat(5000)
+    assert.equal(utf8Length(text), Buffer.byteLength(text))
+  }
+})
+
 test("lone surrogates", () => {
   for (const text of texts(300)) assert.ok(isWellFormed(text))
   for (const text of ["\ud800", "a\udfff", "\udc00\ud800", "🍎\ud83c", "\ud83c🍎"]) {

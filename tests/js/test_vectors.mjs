@@ -11,11 +11,12 @@ import {
   encodeEntry,
   entryHash,
   hash52,
-  positionText,
   wins,
 } from "../../distmap/web/js/entries.js"
-import { DEFAULT_LIMITS, FrameDecoder } from "../../distmap/web/js/frames.js"
-import { RangeTree } from "../../distmap/web/js/ranges.js"
+import { DEFAULT_LIMITS, FrameDecoder, decodeNew } from "../../distmap/web/js/frames.js"
+import { mergeAll } from "../../distmap/web/js/merging.js"
+import { RangeTree, positionText } from "../../distmap/web/js/ranges.js"
+import { Reader } from "../../distmap/web/js/reading.js"
 import * as values from "../../distmap/web/js/values.js"
 import { NOW_MS, Wall, newReplica, refused, seeded, vectors } from "./support.mjs"
 
@@ -100,6 +101,16 @@ test("frames", async (t) => {
       const bytes = Array.from(whole, (byte) => Buffer.of(byte))
       assert.deepEqual(feedAll(bytes, limits), expected)
     })
+  }
+})
+
+test("the metas of streams", () => {
+  const { metas } = vectors("frames")
+  for (const { name, meta, error } of metas) {
+    const text = Buffer.concat(meta.map(bytesOf)).toString()
+    const opened = () => decodeNew(JSON.parse(`{"meta":${text},"opts":{"writable":true}}`), 4096)[0]
+    if (error === null) assert.deepEqual(opened(), JSON.parse(text), name)
+    else refused(opened, error, name)
   }
 })
 
@@ -234,11 +245,12 @@ test("columns", () => {
     const items = entriesOf(entries)
     assert.equal(encodeColumns(items), text)
     assert.ok(isColumns(JSON.parse(text)))
-    assert.deepEqual(readColumns(JSON.parse(text), most), [items, 0])
+    assert.deepEqual(readColumns(JSON.parse(text), most), [new Map(items), 0])
   }
   for (const { text, entries, refused: count } of v.read) {
     assert.ok(isColumns(JSON.parse(text)))
-    assert.deepEqual(readColumns(JSON.parse(text), most), [entriesOf(entries), count], text)
+    const found = new Map(entriesOf(entries))
+    assert.deepEqual(readColumns(JSON.parse(text), most), [found, count], text)
   }
   for (const [text, wire] of parsed(v.refused)) {
     if (isColumns(wire)) refused(() => readColumns(wire, most), v.refused_code, text)
@@ -294,5 +306,34 @@ test("merges, in any order and any number of times", () => {
       assert.equal(replica.live, each.live)
       assert.deepEqual(replica.digest(), each.digest)
     }
+  }
+})
+
+test("readers: what they make of a donor's answer", () => {
+  const { own, hello, answers } = vectors("readers")
+  for (const { name, missing, answer, left } of answers) {
+    const replica = newReplica()
+    mergeAll(replica, own)
+    const reader = new Reader(replica)
+    reader.start()
+    const [[asked]] = reader.receive(hello)
+    const hashes = new Map(Array.from(replica.entries, ([key, at]) => [key, entryHash(key, at)]))
+    assert.deepEqual(JSON.parse(asked).hashes.toSorted(), [...hashes.values()].toSorted())
+    const before = new Map(replica.entries)
+    const told = missing.map((/** @type {string} */ key) => hashes.get(key))
+    const message = { ...answer, id: 1, missing: told }
+    if (left === null) {
+      refused(() => reader.receive(message), "protocol", name)
+      assert.deepEqual([replica.entries, replica.refused], [before, 0], name)
+      continue
+    }
+    const [, updates] = reader.receive(message)
+    const live = [...replica.entries].filter(([, { value }]) => value !== null)
+    const values = live.map(([key, { value }]) => [key, JSON.parse(String(value))])
+    assert.deepEqual(Object.fromEntries(values), left, name)
+    const keys = new Set([...before.keys(), ...replica.entries.keys()])
+    const changed = [...keys].filter((key) => before.get(key) !== replica.entries.get(key))
+    assert.deepEqual(updates.map(({ key }) => key).toSorted(), changed.toSorted(), name)
+    for (const { key, old } of updates) assert.equal(old, before.get(key), name)
   }
 })

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from distmap import Change, DistributedMap
@@ -50,11 +51,16 @@ class BatchWatch:
             self._witness.broken(f"{self._name} sends a batch in parts: {left} are left")
         return message
 
-    def _receives(self, receive: Callable[[Any], None], payload: Any) -> None:
+    def _receives(self, receive: Callable[..., None], *payloads: Any) -> None:
         """What one message of others brings is told at once, when all of it is in place."""
-        if not bytes(payload).startswith(b'{"event":"entries"'):
-            receive(payload)  # it has one entry, or none
-            return
+        for is_batch, some in groupby(payloads, _is_batch):
+            if not is_batch:
+                receive(*some)  # each has one entry, or none
+                continue
+            for payload in some:
+                self._receives_batch(receive, payload)
+
+    def _receives_batch(self, receive: Callable[..., None], payload: Any) -> None:
         told: list[dict[str, Entry]] = []
         self._told = told
         receive(payload)
@@ -74,3 +80,7 @@ class BatchWatch:
         left = [k for k, each in waiting if each.entry.stamp == write.stamp and k != write.key]
         if left and not write.anew:  # then it may have been sent with another stamp
             self._witness.broken(f"{self._name} has a part of a batch taken, and not {left}")
+
+
+def _is_batch(payload: Any) -> bool:
+    return bytes(payload).startswith(b'{"event":"entries"')

@@ -20,6 +20,13 @@ def floor_ignored() -> Replacements:
 
 
 @bug(*ABSENCES)
+def floor_ignored_together() -> Replacements:
+    """Of sets that come together, those that may have been deleted long ago are taken too."""
+    not_new = Replica._not_new
+    return {"lww.Replica._not_new": lambda self, items, least_ms: not_new(self, items, 0)}
+
+
+@bug(*ABSENCES)
 def deleted_entries_not_buried() -> Replacements:
     """Who brings what was deleted long ago is not told so."""
     return {"merging.Burials.add": nothing}

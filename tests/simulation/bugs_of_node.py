@@ -66,14 +66,14 @@ def js_range_never_compared() -> Edit:
 @node_bug()
 def js_missing_not_handed_over() -> Edit:
     """The newcomer keeps to itself what the donor lacks."""
-    handed = "if (after === null || item.path < after) this.#toPush.push(item.key)"
-    return "sync", handed, ""
+    handed = "if (!replaced.has(key)) this.#handover.add(key)"
+    return "sync", handed, "void key"
 
 
 @node_bug("mute donor")
 def js_silent_donor_not_replaced() -> Edit:
     """A newcomer waits for ever for a donor that says nothing."""
-    return "syncing", "later(STALL_SECONDS, () =>", "later(1e6, () =>"
+    return "conversation", "later(STALL_SECONDS, () =>", "later(1e6, () =>"
 
 
 @node_bug()
@@ -101,7 +101,7 @@ def js_deleted_entries_not_buried() -> Edit:
 @node_bug()
 def js_unsent_writes_not_read() -> Edit:
     """A page that is loaded again does not look for what it had not sent."""
-    return "saving", "this.#peer.adopt(key, entry, base)", "void [key, entry, base]"
+    return "loading", "this.#peer.adopt(key, entry, base)", "void [key, entry, base]"
 
 
 @node_bug()
@@ -113,4 +113,4 @@ def js_said_to_be_saved_too_early() -> Edit:
 @node_bug("absence")
 def js_old_copy_taken_for_new() -> Edit:
     """Who is loaded again after a long time thinks that it knows of all deletes."""
-    return "peer", "    this.replica.knownMs = knownMs\n", "    this.replica.knownMs = null\n"
+    return "absence", "    this.#replica.knownMs = knownMs\n", "    this.#replica.knownMs = null\n"

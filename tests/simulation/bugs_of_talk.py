@@ -8,6 +8,7 @@ from typing import Any
 from distmap.columns import make_columns, read_columns
 from distmap.correction import Correction
 from distmap.entries import Entry
+from distmap.handover import Handover
 from distmap.seat import Seat
 from distmap.sync import Newcomer
 from distmap.sync_donor import Donor
@@ -38,8 +39,7 @@ def nothing_handed_over() -> Replacements:
 
 def _without_pushes(next_request: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def replacement(self: Any) -> Any:
-        self._to_push.clear()
-        self._to_give.clear()
+        self._handover = Handover(self._replica, 0, nothing)
         return next_request(self)
 
     return replacement
@@ -93,7 +93,7 @@ def dead_donor_not_replaced() -> Replacements:
         elif not self._stopped:
             self._fail("closed")
 
-    return {"syncing._Conversation.stream_closed": replacement}
+    return {"conversation.Conversation.stream_closed": replacement}
 
 
 @bug()
@@ -103,7 +103,7 @@ def silent_donor_not_replaced() -> Replacements:
     def replacement(self: Any) -> None:
         self._stall = self._party.call_later(1e6, nothing)
 
-    return {"syncing._Conversation._stalled": replacement}
+    return {"conversation.Conversation._stalled": replacement}
 
 
 @bug()

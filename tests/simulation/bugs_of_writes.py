@@ -47,6 +47,12 @@ def last_message_wins() -> Replacements:
 
 
 @bug()
+def together_unseen() -> Replacements:
+    """Sets that come together take their places, whatever is there."""
+    return {"lww.Replica._not_new": lambda self, items, least_ms: {}}
+
+
+@bug()
 def counter_not_increased() -> Replacements:
     """Two writes within a millisecond have one stamp."""
     tick = HybridClock.tick

@@ -60,7 +60,7 @@ class Copy:
         is_ours = isinstance(shared, DistributedMap)
         self._batches = BatchWatch(witness, name, shared) if is_ours else None
         self._hook(self.replica, "_place", self._placed)
-        self._hook(self.replica, "merge_many", self._merged_many)
+        self._hook(self.replica, "_place_many", self._placed_many)
         self._hook(self.replica, "restamp", self._restamped)
         self._hook(self.replica, "rewrite", self._rewritten)
         self._hook(self.replica, "hold", self._holds)
@@ -208,11 +208,10 @@ class Copy:
             self._latest_foreign = max(self._latest_foreign, entry.stamp.when)
         return update
 
-    def _merged_many(self, merge_many: Callable[..., list[Update]], items: Any) -> list[Update]:
-        updates = merge_many(items)
+    def _placed_many(self, place_many: Callable[..., list[Update]], fresh: Any) -> list[Update]:
+        updates = place_many(fresh)
         for update in updates:
-            if self.had.get(update.key) is not update.entry:  # or _placed has seen it
-                self._placed(lambda *_, done=update: done, update.key, update.entry, update.old)
+            self._placed(lambda *_, done=update: done, update.key, update.entry, update.old)
         return updates
 
     def _restamped(self, restamp: Callable[..., list[Update]], *args: Any) -> list[Update]:

@@ -28,7 +28,8 @@ SIZES: Final = {
     "sync.GATHER": "sync.GATHER",
     "sync.WINDOW": "sync.WINDOW",
     "ranges.LEAF_KEYS": "ranges.LEAF_KEYS",
-    "syncing.FOLD_KEYS": "syncing.FOLD_KEYS",
+    "doubts.STEP_ENTRIES": "doubts.STEP_ENTRIES",
+    "conversation.FOLD_KEYS": "conversation.FOLD_KEYS",
     "holding.MAX_HELD": "holding.MAX_HELD",
     "holding.MAX_HELD_PER_WRITER": "holding.MAX_HELD_PER_WRITER",
 }

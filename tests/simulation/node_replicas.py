@@ -65,7 +65,7 @@ class NodeReplica:
         self.entries[key] = entry
         return Update(key, entry, old)
 
-    def merge_many(self, items: Any) -> list[Update]:
+    def _place_many(self, fresh: Any) -> list[Update]:
         """It takes them one by one, and tells of each."""
         raise AssertionError
 

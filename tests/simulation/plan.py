@@ -47,10 +47,11 @@ SCALES: Final[dict[tuple[str, ...], tuple[int, ...]]] = {
     ("sync.GATHER",): (4, 50, 2048),
     ("sync.WINDOW",): (1, 4),
     ("ranges.LEAF_KEYS",): (2, 64),
-    ("syncing.FOLD_KEYS",): (10, 2000),
+    ("conversation.FOLD_KEYS",): (10, 2000),
     ("holding.MAX_HELD",): (5, 1000),
     ("holding.MAX_HELD_PER_WRITER",): (3, 100),
     ("absence.STEP_WRITES",): (1, 3, 1000),
+    ("doubts.STEP_ENTRIES",): (1, 3, 1000),
     ("correction.STEP_ENTRIES",): (1, 3, 1000),
     ("correction.STEP_HELD",): (1, 100),
 }

@@ -6,6 +6,7 @@
 // writes to look at: none takes long.
 
 /** @import { Stamp } from "./clock.js" */
+/** @import { Gap } from "./knowledge.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
@@ -62,6 +63,18 @@ export class Absence {
   get hasToAsk() {
     if (this.isOpen || (this.wasInTouch && this.#replica.wasAwayLong)) return true
     return this.#outbox.isOlder(this.#replica.clock.earliestMs() - this.#replica.retentionMs)
+  }
+
+  /**
+   * Goes on from a saved copy; comes before the first stream.
+   *
+   * @param {number} knownMs until when the copy knows of all deletes
+   * @param {Gap[]} gaps when, before that, it may not have heard of all
+   */
+  resume(knownMs, gaps) {
+    this.wasInTouch = true
+    this.#replica.knownMs = knownMs
+    this.#replica.gaps = gaps
   }
 
   /**

@@ -1,5 +1,5 @@
-// What comes to a member on its channel, checked: arrays of the relay, objects of other members;
-// docs/protocol.md is the normative text.
+// What comes to a member on its channel, checked: arrays of the relay, objects of other members; and how
+// it sends entries there. docs/protocol.md is the normative text.
 //
 // A message of another name is of a newer relay or member, and so is what a known one has behind what
 // is known.
@@ -8,6 +8,7 @@
 import { MAX_TIME_MS } from "./clock.js"
 import { isCount, isObject } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
+import { MESSAGE_CHARS } from "./frames.js"
 
 /** The longest name of a member, in code points. */
 export const MAX_NAME_CHARS = 128
@@ -120,4 +121,33 @@ function isDetails(value) {
   const { version, peer, time_ms: timeMs, members } = value
   const isVersion = Array.isArray(version) && version.length === 2 && version.every(isCount)
   return isVersion && isName(peer) && isTime(timeMs) && isMembers(members)
+}
+
+/**
+ * The channel messages of some encoded entries, each of about MESSAGE_CHARS.
+ *
+ * @param {string[]} texts
+ * @returns {Generator<string, void>}
+ */
+export function* encodeMessages(texts) {
+  let part = []
+  let size = 0
+  for (const text of texts) {
+    part.push(text)
+    size += text.length
+    if (size < MESSAGE_CHARS) continue
+    yield encodeEntries(part)
+    part = []
+    size = 0
+  }
+  if (part.length) yield encodeEntries(part)
+}
+
+/**
+ * The channel message of some encoded entries: the entry itself if it is only one.
+ *
+ * @param {string[]} texts
+ */
+export function encodeEntries(texts) {
+  return texts.length === 1 ? texts[0] : `{"event":"entries","entries":[${texts.join(",")}]}`
 }

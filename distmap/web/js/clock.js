@@ -13,6 +13,11 @@ export const HEARD_MS = 30_000
  * so that there is always a later one.
  */
 export const MAX_TIME_MS = 8_640_000_000_000_000
+/**
+ * The beginning of 2020. A relay that tells an earlier time has none: a machine that has lost its clock
+ * begins in 1970, or at another day long ago.
+ */
+export const MIN_TIME_MS = 1_577_836_800_000
 /** The greatest integer that a stamp can carry on the wire. */
 export const MAX_COUNTER = Number.MAX_SAFE_INTEGER
 

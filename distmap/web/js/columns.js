@@ -1,6 +1,6 @@
 // Many sets together, column by column: shorter than one by one, and quicker to read.
 
-/** @import { KeyedEntry } from "./entries.js" */
+/** @import { Entry, KeyedEntry } from "./entries.js" */
 import { checkWriter, isCount, isObject } from "./entries.js"
 import { LocalError, RemoteProtocolError } from "./errors.js"
 import { MAX_INTEGER, checkKey, encode } from "./values.js"
@@ -80,8 +80,8 @@ export function encodeColumns(items) {
  *
  * @param {Columns} columns
  * @param {number} maxValueBytes
- * @returns {[items: KeyedEntry[], refused: number]} the entries, and how many are left out because
- *   no map can hold them
+ * @returns {[entries: Map<string, Entry>, refused: number]} the entries by key, and how many are left
+ *   out because no map can hold them
  * @throws {RemoteProtocolError} the columns do not belong together
  */
 export function readColumns(columns, maxValueBytes) {
@@ -89,25 +89,32 @@ export function readColumns(columns, maxValueBytes) {
   if ([values, ms, counters, writers].some(({ length }) => length !== keys.length)) {
     throw new RemoteProtocolError("columns of different lengths")
   }
-  if (new Set(keys).size < keys.length) {
-    throw new RemoteProtocolError("a key comes twice in columns")
-  }
   for (const name of names) checkWriter(name)
-  /** @type {KeyedEntry[]} */
-  const items = []
+  /** @type {Map<string, Entry>} */
+  const entries = new Map()
+  const refused = []
   for (let at = 0; at < keys.length; at++) {
     const writer = names[writers[at]]
     if (writer === undefined) throw new RemoteProtocolError("a writer without a name")
     if (ms[at] > MAX_INTEGER - sinceMs) throw new RemoteProtocolError("a stamp is out of its bounds")
-    const stamp = { ms: sinceMs + ms[at], counter: counters[at], writer }
+    /** @type {Entry} */
+    const entry = {
+      stamp: { ms: sinceMs + ms[at], counter: counters[at], writer },
+      value: null,
+      extras: null,
+    }
+    entries.set(keys[at], entry)
     try {
-      const value = encode(values[at], maxValueBytes)
-      items.push([checkKey(keys[at]), { stamp, value, extras: null }])
+      checkKey(keys[at])
+      entry.value = encode(values[at], maxValueBytes)
     } catch (error) {
       if (!(error instanceof LocalError)) throw error
+      refused.push(keys[at])
     }
   }
-  return [items, keys.length - items.length]
+  if (entries.size < keys.length) throw new RemoteProtocolError("a key comes twice in columns")
+  for (const key of refused) entries.delete(key)
+  return [entries, refused.length]
 }
 
 /**

@@ -235,10 +235,10 @@ export class Connection {
     }
     this.#status = OPEN
     this.#problem = null
-    const { endOfTurn } = this.scheduler
     /** @param {number} sizeBytes */
     const sent = (sizeBytes) => void (this.#bytesSent += sizeBytes)
-    const session = new Session(transport, { endOfTurn, limits: this.#limits, sent })
+    const { scheduler } = this
+    const session = new Session(transport, { scheduler, limits: this.#limits, sent })
     this.session = session
     this.#heartbeat = new Heartbeat(
       this.scheduler,

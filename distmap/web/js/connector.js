@@ -16,6 +16,7 @@ const MAX_REASON_CHARS = 40 // a close frame holds 123 bytes
  *
  * @typedef {object} Socket
  * @property {number} readyState
+ * @property {number} [bufferedAmount]
  * @property {((event: any) => void) | null} onopen
  * @property {((event: any) => void) | null} onmessage
  * @property {((event: any) => void) | null} onerror
@@ -138,6 +139,11 @@ class Try {
       if (this.#isOpen) this.fail(lost(code, reason, why))
       else this.fail(new CannotConnect(`cannot connect${reason ? `: ${reason}` : why}`))
     }
+  }
+
+  /** What was sent and the network has not taken yet. */
+  get bufferedBytes() {
+    return this.#socket?.bufferedAmount ?? 0
   }
 
   /** @param {string} message */

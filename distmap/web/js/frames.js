@@ -6,7 +6,7 @@
 
 import { InvalidValue, LimitExceeded, RemoteProtocolError } from "./errors.js"
 import { isObject } from "./entries.js"
-import { isOver, stringify } from "./text.js"
+import { isOver, isWellFormed, stringify, utf8Length } from "./text.js"
 import { parse } from "./values.js"
 
 export const NEW = "new"
@@ -99,13 +99,14 @@ function malformed(reason) {
  * @param {unknown} payload
  * @param {number} metaBytes
  * @returns {[meta: unknown, options: Options]}
- * @throws {RemoteProtocolError} a part is missing or of the wrong type
+ * @throws {RemoteProtocolError} a part is missing or of the wrong type, or the meta has what another
+ *   language cannot read: a number that no double can hold, or half a surrogate pair
  * @throws {LimitExceeded} the meta is over metaBytes
  */
 export function decodeNew(payload, metaBytes) {
   if (!isObject(payload) || !isObject(payload.opts)) throw malformedOptions()
   const meta = Object.hasOwn(payload, "meta") ? payload.meta : null
-  const text = stringify(meta)
+  const text = stringify(meta, checkShared)
   if (text === null) throw malformedOptions()
   if (isOver(text, metaBytes)) {
     throw new LimitExceeded(`the meta of a stream is over ${metaBytes} bytes`)
@@ -115,6 +116,19 @@ export function decodeNew(payload, metaBytes) {
     throw malformedOptions()
   }
   return [meta, { writable, readable, allowHalfOpen }]
+}
+
+/**
+ * JSON.parse() makes Infinity of 1e999, and takes half a surrogate pair.
+ *
+ * @param {string} name
+ * @param {unknown} value
+ */
+function checkShared(name, value) {
+  const isInfinite = typeof value === "number" && !Number.isFinite(value)
+  const isHalf = !isWellFormed(name) || (typeof value === "string" && !isWellFormed(value))
+  if (isInfinite || isHalf) throw malformedOptions()
+  return value
 }
 
 function malformedOptions() {
@@ -170,13 +184,15 @@ export class FrameDecoder {
    * Takes the next chunk.
    *
    * @param {string} text
-   * @returns {[frames: Frame[], fault: RemoteProtocolError | null]} the frames that it completes,
-   *   and the error that ends the connection, if any: the frames that came before the fault are
-   *   valid and are to be handled first
+   * @returns {[frames: Frame[], fault: RemoteProtocolError | null, sizesBytes: number[]]} the frames
+   *   that it completes, and the error that ends the connection, if any: the frames that came before
+   *   the fault are valid and are to be handled first; and how large each of the frames is
    */
   feed(text) {
     /** @type {Frame[]} */
     const frames = []
+    /** @type {number[]} */
+    const sizesBytes = []
     let start = 0
     try {
       for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
@@ -184,15 +200,17 @@ export class FrameDecoder {
         this.#partial = ""
         start = end + 1
         this.#check(line)
-        if (!/^[ \t\r]*$/.test(line)) frames.push(decodeFrame(line))
+        if (/^[ \t\r]*$/.test(line)) continue
+        frames.push(decodeFrame(line))
+        sizesBytes.push(utf8Length(line))
       }
       this.#partial += text.slice(start)
       this.#check(this.#partial)
     } catch (error) {
-      if (error instanceof RemoteProtocolError) return [frames, error]
+      if (error instanceof RemoteProtocolError) return [frames, error, sizesBytes]
       throw error
     }
-    return [frames, null]
+    return [frames, null, sizesBytes]
   }
 
   /** @param {string} line */

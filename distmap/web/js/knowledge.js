@@ -5,6 +5,7 @@
 // sync leaves the gaps that both sides have.
 
 /** @import { HybridClock } from "./clock.js" */
+/** @import { Due } from "./tombstones.js" */
 
 /**
  * From when, and until when, in milliseconds of the relay's time.
@@ -14,6 +15,11 @@
 
 /** How long a tombstone is kept, by default: 30 days. */
 export const RETENTION_MS = 30 * 86_400_000
+/**
+ * Tombstones are collected together, in steps of this part of the retention (an hour in 30 days),
+ * so that replicas collect the same ones at about the same time.
+ */
+export const RETENTION_STEPS = 720
 /** So many are remembered, the longest: each time that all lose the relay may leave one. */
 export const MAX_GAPS = 8
 export const FOREVER = Number.MAX_SAFE_INTEGER
@@ -68,6 +74,26 @@ export class Knowledge {
     return this.inTouch && this.knownMs === null && !isLong
   }
 
+  /** See RETENTION_STEPS. */
+  get stepMs() {
+    return Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
+  }
+
+  /** Tombstones with a stamp from before are collected. */
+  get forgetBeforeMs() {
+    return Math.floor((this.clock.latestMs() - this.retentionMs) / this.stepMs) * this.stepMs
+  }
+
+  /**
+   * A tombstone is collected.
+   *
+   * @param {Due} tombstone
+   */
+  forgets({ ms, sinceMs }) {
+    this.floorMs = Math.max(this.floorMs, ms + 1)
+    this.forgotMs = Math.max(this.forgotMs, this.joinedMs, sinceMs)
+  }
+
   /**
    * Takes over the floor of the other side of a sync, as far as it can be true.
    *
@@ -95,6 +121,11 @@ export class Knowledge {
    */
   learn(knownMs, gaps) {
     Object.assign(this, common(this.gaps, this.knownMs, gaps, knownMs))
+  }
+
+  /** Until when this replica knows of all deletes, also if the program ended now; null if of none. */
+  get syncedMs() {
+    return this.knownMs ?? (this.inTouch ? this.clock.earliestMs() : null)
   }
 
   /** Whether deletes may be forgotten that were made since it lost touch. */

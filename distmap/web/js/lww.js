@@ -5,21 +5,16 @@
 // the same entries are equal.
 
 /** @import { HybridClock, Restamper, Stamp } from "./clock.js" */
-/** @import { Entry } from "./entries.js" */
+/** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Journal } from "./journal.js" */
 /** @import { Summary } from "./ranges.js" */
-import { entryHash, wins } from "./entries.js"
+import { MAX_AHEAD_MS } from "./clock.js"
+import { wins } from "./entries.js"
 import { Holding } from "./holding.js"
 import { Knowledge, RETENTION_MS } from "./knowledge.js"
-import { RangeTree } from "./ranges.js"
+import { Sums } from "./sums.js"
 import { Tombstones } from "./tombstones.js"
 import { MAX_VALUE_BYTES, checkKey, encode } from "./values.js"
-
-/**
- * Tombstones are collected together, in steps of this part of the retention (an hour in 30 days),
- * so that replicas collect the same ones at about the same time.
- */
-export const RETENTION_STEPS = 720
 
 /**
  * An entry that took its place in the replica.
@@ -45,13 +40,7 @@ export class Replica extends Knowledge {
   refused = 0
   /** @type {Journal | null} is told of each change, if the replica is saved somewhere */
   journal = null
-  #tree = new RangeTree()
-  /**
-   * Keys whose entry the tree has not seen yet: hashing is put off until somebody compares.
-   *
-   * @type {Set<string>}
-   */
-  #stale = new Set()
+  #sums = new Sums(this.entries)
   #tombstones = new Tombstones()
 
   /**
@@ -142,6 +131,34 @@ export class Replica extends Knowledge {
   }
 
   /**
+   * Takes many entries from who is trusted, each as merge() does; values of unknown keys, of which a
+   * newcomer gets many, together.
+   *
+   * @param {ReadonlyMap<string, Entry>} items
+   * @returns {Update[]}
+   */
+  mergeMany(items) {
+    const latestMs = this.clock.latestMs() + MAX_AHEAD_MS
+    /** @type {Update[]} */
+    const updates = []
+    /** @type {KeyedEntry[]} */
+    const others = []
+    for (const [key, entry] of items) {
+      if (entry.value === null || entry.stamp.ms > latestMs || this.entries.has(key)) {
+        others.push([key, entry])
+      } else {
+        this.clock.observe(entry.stamp)
+        updates.push(this.#place(key, entry, undefined))
+      }
+    }
+    for (const [key, entry] of others) {
+      const update = this.merge(key, entry, { trusted: true })
+      if (update !== null) updates.push(update)
+    }
+    return updates
+  }
+
+  /**
    * Whether an entry may be one that was deleted, and the delete forgotten.
    *
    * @param {string} key
@@ -229,12 +246,10 @@ export class Replica extends Knowledge {
    */
   collect(most) {
     if (!this.mayForget) return true
-    const step = Math.max(1, Math.floor(this.retentionMs / RETENTION_STEPS))
-    const untilMs = Math.floor((this.clock.latestMs() - this.retentionMs) / step) * step
-    for (let due; (due = this.#tombstones.first(untilMs)) !== null; most--) {
+    const { forgetBeforeMs } = this
+    for (let due; (due = this.#tombstones.first(forgetBeforeMs)) !== null; most--) {
       if (most <= 0) return false
-      this.floorMs = Math.max(this.floorMs, due.ms + 1)
-      this.forgotMs = Math.max(this.forgotMs, this.joinedMs, due.sinceMs)
+      this.forgets(due)
       this.#remove(due.key)
     }
     return true
@@ -260,20 +275,13 @@ export class Replica extends Knowledge {
    */
   fold(most) {
     const collected = this.collect(most)
-    for (const key of this.#stale) {
-      if (most-- <= 0) return false
-      this.#stale.delete(key)
-      const entry = this.entries.get(key)
-      if (entry === undefined) this.#tree.discard(key)
-      else this.#tree.put(key, entryHash(key, entry))
-    }
-    return collected
+    return this.#sums.fold(most) && collected
   }
 
   /** The tree of sums, up to date. */
   get tree() {
     this.fold(Infinity)
-    return this.#tree
+    return this.#sums.tree
   }
 
   /**
@@ -305,10 +313,11 @@ export class Replica extends Knowledge {
   #place(key, entry, old) {
     this.journal?.changed(key, old, entry)
     this.entries.set(key, entry)
-    this.#stale.add(key)
+    if (old === undefined) this.#sums.came(key)
+    else this.#sums.changed(key)
     this.live += Number(hasValue(entry)) - Number(hasValue(old))
-    if (hasValue(entry)) this.#tombstones.delete(key)
-    else this.#tombstones.set(key, entry.stamp.ms, this.clock.latestMs())
+    if (!hasValue(entry)) this.#tombstones.set(key, entry.stamp.ms, this.clock.latestMs())
+    else if (old !== undefined) this.#tombstones.delete(key)
     return { key, entry, old }
   }
 
@@ -319,7 +328,7 @@ export class Replica extends Knowledge {
     if (hasValue(entry)) this.live--
     this.entries.delete(key)
     this.#tombstones.delete(key)
-    this.#stale.add(key)
+    this.#sums.changed(key)
     return entry
   }
 }

@@ -3,24 +3,19 @@
 /** @import { Change } from "./changes.js" */
 /** @import { Connection } from "./connection.js" */
 /** @import { Stamp } from "./clock.js" */
-/** @import { KeyedEntry } from "./entries.js" */
 /** @import { Handler } from "./events.js" */
 /** @import { Update } from "./lww.js" */
-/** @import { Listener } from "./listener.js" */
 /** @import { Store } from "./store.js" */
 import { Writer } from "./batches.js"
-import { valueOf } from "./changes.js"
 import { HybridClock } from "./clock.js"
-import { Deferred } from "./deferreds.js"
 import { HASH_DIGITS } from "./entries.js"
-import { MapClosed, Superseded } from "./errors.js"
 import { call } from "./events.js"
+import { Life } from "./life.js"
 import { Replica } from "./lww.js"
 import { Observers } from "./observers.js"
 import { DEFAULT_URI, checkMaxValueBytes, checkUri, newWriter, storeOf } from "./options.js"
 import { OFF, Persistence } from "./persistence.js"
 import { Seat } from "./seat.js"
-import { CLOSED, CONNECTING, READY } from "./status.js"
 import { MAX_VALUE_BYTES, decode } from "./values.js"
 import { Writes } from "./writes.js"
 
@@ -33,15 +28,7 @@ import { Writes } from "./writes.js"
  */
 export class DistributedMap {
   #events = new Observers()
-  /** @type {Deferred<DistributedMap>} */
-  #ready = new Deferred()
-  /** @type {string | null} */
-  #synced = null
-  #status = CONNECTING
-  /** @type {Error | null} */
-  #problem = null
-  #left = Promise.resolve()
-  #writes = new Writes()
+  #life
   #replica
   #writer
   #seat
@@ -69,19 +56,23 @@ export class DistributedMap {
     this.connection = connection
     const clock = new HybridClock(scheduler.nowMs, newWriter(random))
     this.#replica = new Replica(clock, maxValueBytes, retentionMs)
+    const writes = new Writes()
+    this.#life = new Life(this, uri, this.#events, writes)
     this.#writer = new Writer(
       this.#replica,
-      this.#writes,
+      writes,
       (updates) => this.#wrote(updates),
       () => this.#checkWritable(),
     )
-    let listener = this.#listener()
+    let listener = this.#life.listener()
     if (store !== null) {
       const name = `distmap ${connection.relay} ${uri}`
-      this.#persistence = new Persistence(store, name, scheduler, (state, problem) =>
+      const persistence = new Persistence(store, name, scheduler, (state, problem) =>
         this.#events.emit("persisted", state, problem),
       )
-      listener = this.#persistence.listenTo(listener)
+      this.#persistence = persistence
+      this.#life.leaveCopy = () => persistence.close()
+      listener = persistence.listenTo(listener)
     }
     const seat = new Seat(connection, uri, this.#replica, listener)
     this.#seat = seat
@@ -226,12 +217,8 @@ export class DistributedMap {
   }
 
   #checkWritable() {
-    this.#checkOpen()
+    this.#life.checkOpen()
     this.#seat.checkWritable()
-  }
-
-  #checkOpen() {
-    if (this.#status === CLOSED) throw new MapClosed(`the map ${this.uri} is closed`)
   }
 
   // -- events and status --------------------------------------------------------------------------
@@ -245,7 +232,7 @@ export class DistributedMap {
    */
   on(name, handler) {
     const off = this.#events.on(name, handler)
-    if (name === "ready" && this.#synced !== null) call(name, handler, [this])
+    if (name === "ready" && this.#life.synced !== null) call(name, handler, [this])
     return off
   }
 
@@ -283,7 +270,7 @@ export class DistributedMap {
    *   MapClosed if it is closed before that
    */
   ready() {
-    return /** @type {Promise<any>} */ (this.#ready.promise)
+    return /** @type {Promise<any>} */ (this.#life.ready.promise)
   }
 
   /** How many others have this map open now. */
@@ -293,7 +280,7 @@ export class DistributedMap {
 
   /** What made the map ready: `peer` (synced with one), `alone` (nobody had it), or null. */
   get synced() {
-    return this.#synced
+    return this.#life.synced
   }
 
   /** `read` or `write`, as the relay said last; null before it has said it. */
@@ -303,12 +290,12 @@ export class DistributedMap {
 
   /** `connecting`, `syncing`, `ready`, `offline` or `closed`. */
   get status() {
-    return this.#status
+    return this.#life.status
   }
 
   /** Why the map is offline; null if it is not. */
   get problem() {
-    return this.#problem
+    return this.#life.problem
   }
 
   /** How often this copy was found to differ from another one; it is repaired by itself. */
@@ -324,7 +311,7 @@ export class DistributedMap {
   /** Leaves the map; the connection stays. May be called again. */
   async close() {
     await this.#seat.close()
-    await this.#left
+    await this.#life.left
   }
 
   // -- the copy in the browser ----------------------------------------------------------------------
@@ -345,64 +332,5 @@ export class DistributedMap {
   /** Deletes the copy, with what the relay has not taken; the map goes on without. */
   async eraseCopy() {
     await this.#persistence?.erase()
-  }
-
-  // -- what the seat tells ------------------------------------------------------------------------
-
-  /** @returns {Listener} */
-  #listener() {
-    return {
-      updated: (updates) => {
-        if (this.#synced !== null) this.#events.tellOthers(updates, this)
-      },
-      taken: (writes) => this.#writes.taken(writes),
-      restamped: (updates) => this.#writes.restamped(updates),
-      refused: (error, writes, updates) => {
-        for (const [key] of writes) this.#writes.fail(error, key)
-        this.#events.tellOthers(updates, this)
-      },
-      superseded: (writes) => this.#superseded(writes),
-      becameReady: (how) => this.#becameReady(how),
-      peersChanged: (peers) => this.#events.emit("peers", peers),
-      statusChanged: (status, problem) => this.#setStatus(status, problem),
-      left: () => this.#leave(),
-    }
-  }
-
-  /** @param {KeyedEntry[]} writes */
-  #superseded(writes) {
-    for (const [key, entry] of writes) {
-      this.#writes.fail(new Superseded(`others have changed ${JSON.stringify(key)} since`), key)
-      this.#events.emit("superseded", valueOf(entry), key, this)
-    }
-  }
-
-  /** @param {string} how */
-  #becameReady(how) {
-    this.#setStatus(READY, null)
-    if (this.#synced !== null) return
-    this.#synced = how
-    this.#ready.resolve(this)
-    this.#events.emit("ready", this)
-  }
-
-  #leave() {
-    this.#setStatus(CLOSED, null)
-    const error = new MapClosed(`the map ${this.uri} was closed`)
-    this.#ready.reject(error)
-    this.#writes.fail(error)
-    this.#left = this.#persistence?.close() ?? this.#left
-    return this.#left
-  }
-
-  /**
-   * @param {string} status
-   * @param {Error | null} problem
-   */
-  #setStatus(status, problem) {
-    const changed = status !== this.#status
-    this.#status = status
-    this.#problem = problem
-    if (changed) this.#events.emit("status", status, problem)
   }
 }

@@ -48,7 +48,8 @@ export class Burials {
  * @param {Burials} [how.burials] takes what the floor forbids
  * @returns {Update[]}
  */
-export function mergeAll(replica, entries, how) {
+export function mergeAll(replica, entries, how = {}) {
+  /** @type {KeyedEntry[]} */
   const items = []
   for (const each of entries) {
     try {
@@ -58,32 +59,45 @@ export function mergeAll(replica, entries, how) {
       replica.refused++
     }
   }
+  if (how.trusted) {
+    const together = new Map(items)
+    if (together.size === items.length) return replica.mergeMany(together)
+  }
   return merge(replica, items, how)
+}
+
+/**
+ * The sets of a donor's answer, from its columns; nothing is merged yet.
+ *
+ * @param {Replica} replica
+ * @param {Entries} answer
+ * @returns {Map<string, Entry>}
+ * @throws {RemoteProtocolError} the columns do not belong together
+ */
+export function readSets(replica, { columns }) {
+  if (columns === null) return new Map()
+  const [sets, refused] = readColumns(columns, replica.maxValueBytes)
+  replica.refused += refused
+  return sets
 }
 
 /**
  * Merges what a donor answered.
  *
  * @param {Replica} replica
- * @param {Entries} answer
+ * @param {Map<string, Entry>} sets
+ * @param {unknown[]} entries the others
  * @param {{ trusted: boolean, burials: Burials }} how that of mergeAll()
  * @returns {Update[]}
- * @throws {RemoteProtocolError} its columns do not belong together; nothing is merged then
  */
-export function mergeAnswer(replica, { columns, entries }, how) {
-  /** @type {Update[]} */
-  let updates = []
-  if (columns !== null) {
-    const [items, refused] = readColumns(columns, replica.maxValueBytes)
-    replica.refused += refused
-    updates = merge(replica, items, how)
-  }
-  return updates.concat(mergeAll(replica, entries, how))
+export function mergeAnswer(replica, sets, entries, how) {
+  const updates = how.trusted ? replica.mergeMany(sets) : merge(replica, sets, how)
+  return entries.length === 0 ? updates : updates.concat(mergeAll(replica, entries, how))
 }
 
 /**
  * @param {Replica} replica
- * @param {KeyedEntry[]} items
+ * @param {Iterable<KeyedEntry>} items
  * @param {{ trusted?: boolean, doubtful?: Map<string, Entry> | null, burials?: Burials }} [how]
  */
 function merge(replica, items, { trusted = false, doubtful = null, burials } = {}) {

@@ -4,11 +4,20 @@
 // take() empties. The rules of a stream's life stand in states.js.
 
 /** @import { Frame, Limits } from "./frames.js" */
-/** @import { MuxEvent, StateName } from "./states.js" */
+/** @import { MuxEvent } from "./states.js" */
 import { LimitExceeded, LocalProtocolError, RemoteProtocolError } from "./errors.js"
 import * as frames from "./frames.js"
 import { DEFAULT_LIMITS, FrameDecoder } from "./frames.js"
-import { Kind, Move, MuxStream, State, StreamIds, TRANSITIONS, firstState } from "./states.js"
+import {
+  Kind,
+  Move,
+  MuxStream,
+  State,
+  StreamIds,
+  TRANSITIONS,
+  firstState,
+  readNew,
+} from "./states.js"
 import { isOver } from "./text.js"
 
 /** One side of a multiplexed connection. */
@@ -164,11 +173,11 @@ export class MuxDemux {
    */
   receive(text) {
     if (this.#failed) return []
-    let [decoded, fault] = this.#decoder.feed(text)
+    let [decoded, fault, sizesBytes] = this.#decoder.feed(text)
     /** @type {MuxEvent[]} */
     const events = []
     try {
-      for (const frame of decoded) this.#receiveFrame(frame, events)
+      decoded.forEach((frame, at) => this.#receiveFrame(frame, sizesBytes[at], events))
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error
       fault = error
@@ -182,9 +191,10 @@ export class MuxDemux {
 
   /**
    * @param {Frame} frame
+   * @param {number} sizeBytes
    * @param {MuxEvent[]} events
    */
-  #receiveFrame([id, event, payload], events) {
+  #receiveFrame([id, event, payload], sizeBytes, events) {
     const stream = this.streams.get(id)
     if (event === frames.NEW) {
       this.#receiveNew(id, stream, payload, events)
@@ -192,6 +202,7 @@ export class MuxDemux {
       // Normal when both sides close at one time; a close needs no word at all.
       if (event !== frames.CLOSE) events.push([Kind.UNKNOWN, null, [id, event]])
     } else if (event === frames.DATA) {
+      stream.receivedBytes += sizeBytes
       this.#receiveData(stream, payload, events)
     } else if (event === frames.END) {
       this.#receiveEnd(stream, events)
@@ -216,30 +227,13 @@ export class MuxDemux {
    * @param {MuxEvent[]} events
    */
   #receiveNew(id, known, payload, events) {
-    const { idBytes, metaBytes, streams } = this.#limits
+    const { idBytes, streams } = this.#limits
     if (isOver(id, idBytes)) throw new LimitExceeded(`a stream id is over ${idBytes} bytes`)
     if (known !== undefined) {
       throw new RemoteProtocolError("a stream was opened with the id of one that is open")
     }
-    /** @type {[message: string, code: string] | null} */
-    let refusal = null
-    /** @type {unknown} */
-    let meta = null
-    /** @type {StateName} */
-    let state = State.OPEN
-    let halfOpen = false
-    try {
-      const [decoded, options] = frames.decodeNew(payload, metaBytes)
-      meta = decoded
-      state = firstState(options.writable, options.readable)
-      halfOpen = options.allowHalfOpen
-    } catch (error) {
-      if (!(error instanceof RemoteProtocolError)) throw error
-      refusal = [error.message, error.code]
-    }
-    if (this.closing) refusal = ["the connection is closing", "closing"]
-    if (this.streams.size >= streams) refusal = [`more than ${streams} streams`, "limit"]
-    else if (state === State.CLOSED) refusal = ["a stream that nobody can send on", "protocol"]
+    const isFull = this.streams.size >= streams
+    const { meta, state, halfOpen, refusal } = readNew(payload, this.#limits, isFull, this.closing)
     const stream = new MuxStream(id, meta, state, halfOpen)
     if (refusal !== null) {
       this.#put(stream, frames.ERROR, frames.encodeFault(...refusal))

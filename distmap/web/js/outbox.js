@@ -11,9 +11,9 @@
 
 /** @import { Stamp } from "./clock.js" */
 /** @import { Entry } from "./entries.js" */
+import { encodeEntries } from "./channel_wire.js"
 import { compareStamps } from "./clock.js"
 import { encodeEntry } from "./entries.js"
-import { MESSAGE_CHARS } from "./frames.js"
 import { Queue } from "./queue.js"
 import { CHUNK_BYTES } from "./sync_wire.js"
 import { utf8Length } from "./text.js"
@@ -323,33 +323,4 @@ export class Outbox {
 export function areTogether(one, other) {
   if (one === undefined || other === undefined) return false
   return compareStamps(one.entry.stamp, other.entry.stamp) === 0
-}
-
-/**
- * The channel messages of some encoded entries, each of about MESSAGE_CHARS.
- *
- * @param {string[]} texts
- * @returns {Generator<string, void>}
- */
-export function* encodeMessages(texts) {
-  let part = []
-  let size = 0
-  for (const text of texts) {
-    part.push(text)
-    size += text.length
-    if (size < MESSAGE_CHARS) continue
-    yield encodeEntries(part)
-    part = []
-    size = 0
-  }
-  if (part.length) yield encodeEntries(part)
-}
-
-/**
- * The channel message of some encoded entries: the entry itself if it is only one.
- *
- * @param {string[]} texts
- */
-export function encodeEntries(texts) {
-  return texts.length === 1 ? texts[0] : `{"event":"entries","entries":[${texts.join(",")}]}`
 }

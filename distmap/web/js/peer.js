@@ -4,16 +4,16 @@
 /** @import { Details } from "./channel_wire.js" */
 /** @import { Stamp } from "./clock.js" */
 /** @import { Entry } from "./entries.js" */
-/** @import { Gap } from "./knowledge.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Port } from "./port.js" */
 import { ALONE, Absence, BY_PEER } from "./absence.js"
-import { decodeControl, decodeSaid, isName } from "./channel_wire.js"
+import { decodeControl, decodeSaid, encodeMessages, isName } from "./channel_wire.js"
+import { Doubts } from "./doubts.js"
 import { encodeEntry, wins } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
-import { Outbox, encodeMessages } from "./outbox.js"
+import { Outbox } from "./outbox.js"
 import { mergeAll } from "./merging.js"
-import { READ, Reading } from "./reading.js"
+import { Reader, Reading } from "./reading.js"
 import { Newcomer } from "./sync.js"
 import { Timekeeper } from "./timekeeping.js"
 
@@ -26,8 +26,6 @@ const TURN_MESSAGES = 4
 /** The state of one map, and its side of the channel. */
 export class Peer {
   outbox = new Outbox()
-  /** @type {Map<string, Entry>} what came too early to tell whether it was deleted */
-  #doubtful = new Map()
   /** The name of this peer on the channel. */
   id = ""
   /** How many others there are. */
@@ -54,41 +52,9 @@ export class Peer {
     this.reading = new Reading(replica, this.outbox, port)
     this.time = new Timekeeper(replica, this.outbox, port, nowMs)
     this.absence = new Absence(replica, this.outbox, port)
+    this.doubts = new Doubts(replica, port)
     this.#port = port
     replica.inTouch = false
-  }
-
-  // -- a copy that was saved ----------------------------------------------------------------------
-
-  /** Until when this replica knows of all deletes, also if the program ended now; null if of none. */
-  get syncedMs() {
-    const { knownMs, inTouch } = this.replica
-    return knownMs ?? (inTouch ? this.replica.clock.earliestMs() : null)
-  }
-
-  /**
-   * Goes on from a saved copy; comes before the first stream.
-   *
-   * @param {number} knownMs until when the copy knows of all deletes
-   * @param {Gap[]} [gaps] when, before that, it may not have heard of all
-   */
-  resume(knownMs, gaps = []) {
-    this.absence.wasInTouch = true
-    this.replica.knownMs = knownMs
-    this.replica.gaps = gaps
-  }
-
-  /**
-   * Takes over a write that the relay had not taken when the program was ended.
-   *
-   * @param {string} key
-   * @param {Entry} entry
-   * @param {Stamp} [base] of what it replaced
-   */
-  adopt(key, entry, base) {
-    this.time.writers.add(entry.stamp.writer)
-    this.replica.restore(key, entry)
-    if (wins(key, entry, this.outbox.get(key)?.entry)) this.outbox.add(key, entry, base)
   }
 
   // -- the channel's stream -----------------------------------------------------------------------
@@ -104,7 +70,7 @@ export class Peer {
   lost() {
     this.replica.loseTouch()
     this.#open = this.#online = false
-    this.#doubtful.clear()
+    this.doubts.lost()
     this.#how = null
     this.time.lost()
     this.reading.lost()
@@ -136,14 +102,15 @@ export class Peer {
     if (control[0] === "welcome") this.#welcome(control[1])
     else if (control[0] === "members") this.#setPeers(control[1] - 1)
     else if (control[0] === "ack") this.#receiveAck(control[1], control[2])
-    else if (control[0] === "donor") this.#receiveDonor(control[1])
+    else if (control[0] === "donor") this.#port.beginSync(control[1])
     else if (control[0] === "alone") this.#becomeReady(ALONE)
     else if (control[0] === "client") {
       if (isName(control[1])) this.#port.serve(control[1], false)
     } else if (control[0] === "reader") {
       if (isName(control[1])) this.#port.serve(control[1], true)
     } else if (control[0] === "refused") {
-      this.#toldAccess(READ)
+      this.reading.refused()
+      this.absence.giveUp()
       this.isBusy = true
       this.#port.workSoon()
     } else {
@@ -187,11 +154,6 @@ export class Peer {
     this.time.acknowledged(timeMs)
   }
 
-  /** @param {string} donor */
-  #receiveDonor(donor) {
-    this.#port.beginSync(donor)
-  }
-
   /** @param {unknown} message */
   #receiveEntries(message) {
     let said
@@ -210,8 +172,7 @@ export class Peer {
   /** @param {unknown[]} entries */
   #take(entries) {
     const held = this.replica.held.size
-    const doubtful = this.replica.inTouch ? null : this.#doubtful
-    this.updated(mergeAll(this.replica, entries, { doubtful }))
+    this.updated(mergeAll(this.replica, entries, { doubtful: this.doubts.aside }))
     // Before it is believed that the others are ahead, and not this behind.
     if (this.replica.held.size > held) this.time.ask()
   }
@@ -263,6 +224,19 @@ export class Peer {
     }
   }
 
+  /**
+   * Takes over a write that the relay had not taken when the program was ended, from a saved copy.
+   *
+   * @param {string} key
+   * @param {Entry} entry
+   * @param {Stamp} [base] of what it replaced
+   */
+  adopt(key, entry, base) {
+    this.time.writers.add(entry.stamp.writer)
+    this.replica.restore(key, entry)
+    if (wins(key, entry, this.outbox.get(key)?.entry)) this.outbox.add(key, entry, base)
+  }
+
   // -- syncs --------------------------------------------------------------------------------------
 
   /** The conversation with the donor is at its end. */
@@ -274,7 +248,7 @@ export class Peer {
 
   /** A conversation with a donor. */
   begin() {
-    if (this.reading.only) return new Newcomer(this.replica, undefined, true)
+    if (this.reading.only) return new Reader(this.replica)
     return new Newcomer(this.replica, (floorMs, outdated) => this.#met(floorMs, outdated))
   }
 
@@ -294,16 +268,12 @@ export class Peer {
   /** @param {string} how */
   #becomeReady(how) {
     this.replica.getInTouch()
-    // The donor may have learned of it after it had told of what is near it.
-    const doubtful = [...this.#doubtful]
-    this.#doubtful.clear()
-    const updates = doubtful.flatMap(([key, entry]) => this.replica.merge(key, entry) ?? [])
+    this.doubts.settle()
     const asked = !this.outbox.isOnline
     if (asked) this.outbox.goOnline()
     this.absence.over(how, asked)
     this.#how = how
-    this.updated(updates)
-    if (this.#open) this.work() // no handler has left the map meanwhile
+    this.work()
   }
 
   /**
@@ -311,7 +281,8 @@ export class Peer {
    * only.
    */
   work() {
-    this.isBusy = !(this.time.work() && this.reading.work() && this.absence.work())
+    const parts = [this.time, this.reading, this.doubts, this.absence]
+    this.isBusy = !parts.every((part) => part.work())
     this.sendWrites()
     if (this.isBusy) {
       this.#port.workSoon()

@@ -9,7 +9,7 @@
 /** @import { Scheduler, Timer } from "./scheduler.js" */
 /** @import { Copy, Store } from "./store.js" */
 import { Journal } from "./journal.js"
-import { RETENTION_STEPS } from "./lww.js"
+import { RETENTION_STEPS } from "./knowledge.js"
 import { Saving } from "./saving.js"
 
 /** No copy was asked for. */
@@ -160,7 +160,7 @@ export class Persistence {
     try {
       const copy = await this.#open()
       this.#copy = copy
-      const saving = new Saving(copy, peer, this.#journal)
+      const saving = new Saving(copy, peer, this.#journal, () => this.#turn())
       await saving.load()
       if (saving.damaged) this.#warn(`${saving.damaged} damaged records were left out`)
       if (this.state === FAILED) return
@@ -172,6 +172,11 @@ export class Persistence {
     } catch (error) {
       this.#fail(error)
     }
+  }
+
+  /** @returns {Promise<void>} */
+  #turn() {
+    return new Promise((resolve) => void this.#scheduler.soon(resolve))
   }
 
   /** @returns {Promise<Copy>} */

@@ -1,12 +1,12 @@
 // Sums of entry hashes over ranges of the key hash: what two replicas compare to find where they
 // differ.
 //
-// A tree with a fan-out of 16 over the hexadecimal digits of positionText(), which splits where
-// many keys are. Each node knows how many entries are below it and the sum of their hashes modulo
+// A tree with a fan-out of 16 over the hexadecimal digits of position(), which splits where many
+// keys are. Each node knows how many entries are below it and the sum of their hashes modulo
 // 2**52. After Meyer, "Range-Based Set Reconciliation" (2023), with fixed instead of free ranges:
 // the boundaries are then the same everywhere, and the sums are kept up incrementally.
 
-import { HASH_BITS, HASH_DIGITS, positionText } from "./entries.js"
+import { HASH_BITS, HASH_DIGITS, position } from "./entries.js"
 
 export const FAN_OUT = 16
 /** A range of more keys than this is split. */
@@ -32,25 +32,47 @@ export function isEqual(a, b) {
  *
  * @typedef {object} Item
  * @property {string} key
- * @property {string} path its position
+ * @property {number} place its position
  * @property {number} hash of its entry
  */
+
+/**
+ * A position as 13 hexadecimal digits.
+ *
+ * @param {number} place
+ */
+export function digitsOf(place) {
+  return place.toString(16).padStart(HASH_DIGITS, "0")
+}
+
+/**
+ * The first position that begins with some hexadecimal digits.
+ *
+ * @param {string} digits
+ */
+export function positionOf(digits) {
+  return parseInt(digits.padEnd(HASH_DIGITS, "0"), 16)
+}
+
+/**
+ * The position of a key as 13 hexadecimal digits.
+ *
+ * @param {string} key
+ */
+export function positionText(key) {
+  return digitsOf(position(key))
+}
+
+/** How many positions begin with so many digits. */
+const SIZES = Array.from({ length: HASH_DIGITS + 1 }, (_, digits) => FAN_OUT ** (HASH_DIGITS - digits))
 
 class Node {
   count = 0
   sum = 0
-  /** @type {Map<string, Item> | null} in a leaf */
-  items = new Map()
+  /** @type {Item[]} in a leaf; no more than LEAF_KEYS but at the greatest depth */
+  items = []
   /** @type {Node[] | null} in an inner node */
   children = null
-
-  /**
-   * @param {string} digit
-   * @returns {Node}
-   */
-  child(digit) {
-    return /** @type {Node[]} */ (this.children)[parseInt(digit, 16)]
-  }
 
   /**
    * @param {number} count
@@ -65,22 +87,23 @@ class Node {
   /**
    * The items of a leaf that are in a range.
    *
-   * @param {string} prefix
+   * @param {number} least
+   * @param {number} limit
    */
-  within(prefix) {
-    const items = this.items === null ? [] : [...this.items.values()]
-    return items.filter((item) => item.path.startsWith(prefix))
+  within(least, limit) {
+    return this.items.filter(({ place }) => place >= least && place < limit)
   }
 
   /** @param {number} depth */
   split(depth) {
-    this.children = Array.from({ length: FAN_OUT }, () => new Node())
-    for (const item of this.within("")) {
-      const child = this.child(item.path[depth])
-      child.items?.set(item.key, item)
+    const children = Array.from({ length: FAN_OUT }, () => new Node())
+    for (const item of this.items) {
+      const child = children[digitAt(item.place, depth)]
+      child.items.push(item)
       child.add(1, item.hash)
     }
-    this.items = null
+    this.items = []
+    this.children = children
   }
 }
 
@@ -95,15 +118,14 @@ export class RangeTree {
    * @param {number} hash of its entry
    */
   put(key, hash) {
-    const path = positionText(key)
-    const trail = this.#trail(path)
-    const leaf = trail[trail.length - 1]
-    const items = /** @type {Map<string, Item>} */ (leaf.items)
-    const old = items.get(key)
-    items.set(key, { key, path, hash })
-    for (const node of trail) node.add(old ? 0 : 1, hash - (old?.hash ?? 0))
-    const depth = trail.length - 1
-    if (items.size > LEAF_KEYS && depth < HASH_DIGITS) leaf.split(depth)
+    const place = position(key)
+    const [leaf, depth] = this.#leaf(place)
+    const { items } = leaf
+    const at = find(items, place, key)
+    if (at < 0) this.#add(place, 1, hash)
+    else this.#add(place, 0, hash - items[at].hash)
+    items[at < 0 ? items.length : at] = { key, place, hash }
+    if (items.length > LEAF_KEYS && depth < HASH_DIGITS) leaf.split(depth)
   }
 
   /**
@@ -112,12 +134,13 @@ export class RangeTree {
    * @param {string} key
    */
   discard(key) {
-    const trail = this.#trail(positionText(key))
-    const items = /** @type {Map<string, Item>} */ (trail[trail.length - 1].items)
-    const old = items.get(key)
-    if (old === undefined) return
-    items.delete(key)
-    for (const node of trail) node.add(-1, -old.hash)
+    const place = position(key)
+    const { items } = this.#leaf(place)[0]
+    const at = find(items, place, key)
+    if (at < 0) return
+    this.#add(place, -1, -items[at].hash)
+    items[at] = items[items.length - 1]
+    items.pop()
   }
 
   /**
@@ -127,10 +150,10 @@ export class RangeTree {
    * @returns {Summary}
    */
   summary(prefix = "") {
-    const [node, rest] = this.#find(prefix)
-    if (rest === "") return [node.count, node.sum]
+    const [node, isPart] = this.#find(prefix)
+    if (!isPart) return [node.count, node.sum]
     const chosen = new Node()
-    for (const item of node.within(prefix)) chosen.add(1, item.hash)
+    for (const item of node.within(...boundsOf(prefix))) chosen.add(1, item.hash)
     return [chosen.count, chosen.sum]
   }
 
@@ -145,8 +168,8 @@ export class RangeTree {
     let parts = node.children
     if (parts === null) {
       parts = Array.from({ length: FAN_OUT }, () => new Node())
-      for (const item of node.within(prefix)) {
-        parts[parseInt(item.path[prefix.length], 16)].add(1, item.hash)
+      for (const { place, hash } of node.within(...boundsOf(prefix))) {
+        parts[digitAt(place, prefix.length)].add(1, hash)
       }
     }
     return parts.map(({ count, sum }) => [count, sum])
@@ -160,9 +183,10 @@ export class RangeTree {
    */
   keys(prefix) {
     const found = []
+    const bounds = boundsOf(prefix)
     const stack = [this.#find(prefix)[0]]
     for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-      for (const item of node.within(prefix)) found.push(item.key)
+      for (const item of node.within(...bounds)) found.push(item.key)
       stack.push(...(node.children ?? []))
     }
     return found
@@ -177,52 +201,102 @@ export class RangeTree {
    * @returns {Generator<Item, void>}
    */
   *items(prefix, start = "") {
-    /** @type {[Node, string][]} */
-    const stack = [[this.#find(prefix)[0], prefix]]
+    const [first, limit] = boundsOf(prefix)
+    const least = Math.max(first, positionOf(start))
+    /** @type {[node: Node, first: number, depth: number][]} */
+    const stack = [[this.#find(prefix)[0], first, prefix.length]]
     for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-      const [node, path] = top
-      if (path.padEnd(HASH_DIGITS, "f") < start) continue
+      const [node, from, depth] = top
+      if (from + SIZES[depth] <= least) continue
       if (node.children !== null) {
         for (let digit = FAN_OUT - 1; digit >= 0; digit--) {
           const child = node.children[digit]
-          if (child.count) stack.push([child, path + DIGITS[digit]])
+          if (child.count) stack.push([child, from + digit * SIZES[depth + 1], depth + 1])
         }
       } else {
-        const found = node.within(prefix).filter((item) => item.path >= start)
-        yield* found.sort(byPosition)
+        yield* node.within(least, limit).sort(byPosition)
       }
     }
   }
 
   /**
-   * The nodes from the root to the leaf of a position.
+   * The leaf of a position, and its depth.
    *
-   * @param {string} path
+   * @param {number} place
+   * @returns {[leaf: Node, depth: number]}
    */
-  #trail(path) {
+  #leaf(place) {
     let node = this.#root
-    const trail = [node]
-    while (node.children !== null) {
-      node = node.child(path[trail.length - 1])
-      trail.push(node)
-    }
-    return trail
+    let depth = 0
+    while (node.children !== null) node = node.children[digitAt(place, depth++)]
+    return [node, depth]
   }
 
   /**
-   * The node of a range, or the leaf that it is a part of and what is left of the prefix.
+   * Adds to the sums from the root to the leaf of a position.
+   *
+   * @param {number} place
+   * @param {number} count
+   * @param {number} hash
+   */
+  #add(place, count, hash) {
+    let node = this.#root
+    node.add(count, hash)
+    for (let depth = 0; node.children !== null; depth++) {
+      node = node.children[digitAt(place, depth)]
+      node.add(count, hash)
+    }
+  }
+
+  /**
+   * The node of a range, or the leaf that it is a part of.
    *
    * @param {string} prefix
-   * @returns {[node: Node, rest: string]}
+   * @returns {[node: Node, isPart: boolean]}
    */
   #find(prefix) {
     let node = this.#root
-    for (let depth = 0; depth < prefix.length; depth++) {
-      if (node.children === null) return [node, prefix.slice(depth)]
-      node = node.child(prefix[depth])
+    for (const digit of prefix) {
+      if (node.children === null) return [node, true]
+      node = node.children[parseInt(digit, 16)]
     }
-    return [node, ""]
+    return [node, false]
   }
+}
+
+/**
+ * Where a key is among the items of a leaf; -1 if it is not.
+ *
+ * @param {Item[]} items
+ * @param {number} place
+ * @param {string} key
+ */
+function find(items, place, key) {
+  for (let at = 0; at < items.length; at++) {
+    if (items[at].place === place && items[at].key === key) return at
+  }
+  return -1
+}
+
+/**
+ * The digit of a position that chooses between the children of a node.
+ *
+ * @param {number} place
+ * @param {number} depth
+ */
+function digitAt(place, depth) {
+  return Math.floor(place / SIZES[depth + 1]) % FAN_OUT
+}
+
+/**
+ * The first position of a range, and the first after it.
+ *
+ * @param {string} prefix
+ * @returns {[first: number, limit: number]}
+ */
+function boundsOf(prefix) {
+  const first = positionOf(prefix)
+  return [first, first + SIZES[prefix.length]]
 }
 
 /**
@@ -230,6 +304,5 @@ export class RangeTree {
  * @param {Item} b
  */
 function byPosition(a, b) {
-  if (a.path !== b.path) return a.path < b.path ? -1 : 1
-  return a.key < b.key ? -1 : 1
+  return a.place - b.place || (a.key < b.key ? -1 : 1)
 }

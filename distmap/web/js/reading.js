@@ -1,15 +1,23 @@
-// What a peer may do, and what its own writes replaced while that is not known: those of a peer that
-// may only read are taken back, some in each step.
+// A peer that may only read: it takes what the others have, and gives nothing.
+//
+// Its copy is made equal to that of its donor: what it has and the donor has not cannot be offered to
+// anybody, so it goes. Own writes from before it knew are taken back, some in each step.
 
 /** @import { Entry, KeyedEntry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
+/** @import { Item, Summary } from "./ranges.js" */
+/** @import { Hello } from "./sync_wire.js" */
 import { STEP_WRITES } from "./absence.js"
+import { entryHash } from "./entries.js"
+import { isEqual } from "./ranges.js"
+import { Newcomer } from "./sync.js"
 
 export const READ = "read"
 export const WRITE = "write"
 
+/** What this peer may do, and what its own writes replaced while that is not known. */
 export class Reading {
   /**
    * `read` or `write`, as the relay said last; null before it has said it.
@@ -24,6 +32,7 @@ export class Reading {
   #port
   #sweep = -1
   #known = false
+  #toFetch = false
   /**
    * By key, what the first of several own writes replaced.
    *
@@ -61,7 +70,7 @@ export class Reading {
    * so taking back goes on.
    */
   lost() {
-    this.#known = false
+    this.#known = this.#toFetch = false
   }
 
   /**
@@ -75,8 +84,18 @@ export class Reading {
     this.access = this.#known ? WRITE : READ
     if (this.#known && this.#sweep === this.#outbox.sweeps) this.#outbox.endSweep()
     this.#sweep = -1
+    this.#toFetch = false
     this.isTakingBack = !this.#known && this.#outbox.size > 0
     if (!this.isTakingBack) this.#originals = new Map()
+  }
+
+  /**
+   * The relay has refused what was sent, though it had not told that this peer may only read. What
+   * that had replaced is not remembered: once it is taken back, another peer is asked.
+   */
+  refused() {
+    this.told(READ)
+    this.#toFetch = this.isTakingBack
   }
 
   /**
@@ -110,6 +129,10 @@ export class Reading {
       this.#originals = new Map()
     }
     if (writes.length) this.#port.refused(writes, updates)
+    if (this.#toFetch && !this.isTakingBack) {
+      this.#toFetch = false
+      this.#port.send('["sync",null]')
+    }
   }
 
   /**
@@ -122,5 +145,62 @@ export class Reading {
     const gone = this.#replica.forget(key)
     const back = original && this.#replica.merge(key, original, { trusted: true })
     return back ? { ...back, old: entry } : gone
+  }
+}
+
+/** The newcomer's side of a sync, for one that may only read. */
+export class Reader extends Newcomer {
+  /** @param {Replica} replica what it takes into */
+  constructor(replica) {
+    super(replica)
+    replica.forgetFloor()
+  }
+
+  /**
+   * @override
+   * @param {Hello} hello
+   */
+  receiveHello(hello) {
+    const messages = super.receiveHello(hello)
+    this.replica.forgetFloor()
+    this.trustsDonor = true
+    return messages
+  }
+
+  /**
+   * @override
+   * @param {string} prefix
+   * @param {Summary} mine
+   * @param {Summary} theirs
+   * @param {number} most
+   */
+  judge(prefix, mine, theirs, most) {
+    // Entries may have come meanwhile that the donor has too: it is asked about each.
+    const isEmpty = theirs[0] === 0 && !isEqual(mine, theirs)
+    super.judge(prefix, mine, isEmpty ? [1, theirs[1]] : theirs, most)
+  }
+
+  /**
+   * What the donor has not goes, unless it has changed since it was asked about.
+   *
+   * @override
+   * @param {Map<string, Entry>} sets
+   * @param {unknown[]} others
+   * @param {Item[]} lacked
+   */
+  take(sets, others, lacked) {
+    const { entries } = this.replica
+    /** @type {Map<string, Update>} */
+    const updates = new Map()
+    for (const { key, hash } of lacked) {
+      const entry = entries.get(key)
+      if (entry === undefined || entryHash(key, entry) !== hash) continue
+      updates.set(key, this.replica.forget(key))
+    }
+    for (const update of super.take(sets, others, [])) {
+      const gone = updates.get(update.key)
+      updates.set(update.key, gone === undefined ? update : { ...update, old: gone.old })
+    }
+    return [...updates.values()]
   }
 }

@@ -1,4 +1,4 @@
-// Reads the saved copy of a map into a peer, and brings the peer's state into the copy.
+// Brings a peer's state into the saved copy of its map.
 //
 // Two rules keep what is saved as true as a replica is. Only a peer that is in touch saves entries
 // and the time when it was: so a tab that slept for months does not bring back what others have
@@ -6,21 +6,16 @@
 // saved outbox only when its entry is saved.
 
 /** @import { Stamp } from "./clock.js" */
-/** @import { Entry } from "./entries.js" */
 /** @import { Journal, Notes } from "./journal.js" */
 /** @import { Knowledge } from "./knowledge.js" */
 /** @import { Peer } from "./peer.js" */
-/** @import { Changed, Copy, Found, Table } from "./store.js" */
-import { compareStamps } from "./clock.js"
-import { RETENTION_STEPS } from "./lww.js"
+/** @import { Changed, Copy, Found } from "./store.js" */
 import * as knowledge from "./knowledge.js"
+import { Loading, STEP_CHARS, STEP_KEYS, parts } from "./loading.js"
 import * as records from "./records.js"
+import { sorted } from "./sorting.js"
 
-/** So much is read, or written, in one step. */
-export const STEP_KEYS = 500
-export const STEP_CHARS = 256 * 1024
-/** The first step of a reading; how long records are is not known before. */
-const FIRST_KEYS = 64
+export { STEP_CHARS, STEP_KEYS }
 
 /** The saved copy of one map, as one program sees it. */
 export class Saving {
@@ -29,10 +24,9 @@ export class Saving {
   #copy
   #peer
   #journal
+  #turn
   /** @type {Map<string, Stamp>} of the writes in the saved outbox, as last read or saved here */
   #saved = new Map()
-  /** @type {{ key: string, entry: Entry, base: Stamp | undefined }[]} the writes of the saved outbox, while it is read */
-  #writes = []
   /** The time of the last touch, as last read or saved here. */
   #syncedMs = 0
   /** The part of journal.absences that the copy has been told of. */
@@ -42,85 +36,23 @@ export class Saving {
    * @param {Copy} copy
    * @param {Peer} peer
    * @param {Journal} journal of the peer's replica
+   * @param {() => Promise<void>} [turn] waits for the next turn
    */
-  constructor(copy, peer, journal) {
+  constructor(copy, peer, journal, turn = () => Promise.resolve()) {
     this.#copy = copy
     this.#peer = peer
     this.#journal = journal
+    this.#turn = turn
   }
-
-  // -- reading ------------------------------------------------------------------------------------
 
   /** Reads everything, before the peer says anything to the relay. */
   async load() {
-    const { replica } = this.#peer
-    // First, since others may save meanwhile: the entries may be newer than that time.
-    const meta = records.decodeMeta(await this.#copy.readMeta())
-    const { floorMs, forgotMs, syncedMs } = meta
-    replica.floorMs = Math.max(replica.floorMs, floorMs)
-    replica.forgotMs = Math.max(replica.forgotMs, forgotMs)
-    if (syncedMs !== null) this.#peer.resume(syncedMs, meta.gaps)
-    this.#syncedMs = syncedMs ?? 0
-    for await (const part of this.#parts("entries")) {
-      for (const [key, record] of part) this.#restore(key, record, this.#syncedMs + this.#stepMs)
-    }
-    for await (const part of this.#parts("outbox")) {
-      for (const [key, record] of part) this.#readWrite(key, record)
-    }
-    // By stamp: in the order they were written, those of a batch together.
-    this.#writes.sort((one, other) => compareStamps(one.entry.stamp, other.entry.stamp))
-    for (const { key, entry, base } of this.#writes) this.#peer.adopt(key, entry, base)
-    this.#writes = []
+    const loading = new Loading(this.#copy, this.#peer, this.#journal)
+    await loading.load()
+    this.damaged = loading.damaged
+    this.#syncedMs = loading.syncedMs
+    this.#saved = loading.stamps
   }
-
-  /**
-   * @param {string} key
-   * @param {string} record
-   * @param {number} sinceMs by when it had been saved, and was known to the others
-   */
-  #restore(key, record, sinceMs) {
-    const { replica } = this.#peer
-    const entry = records.decodeRecord(key, record, replica.maxValueBytes)
-    if (entry === undefined) this.damaged++
-    else if (replica.restore(key, entry, sinceMs)) this.#journal.isSaved(key)
-  }
-
-  /**
-   * @param {string} key
-   * @param {string} record
-   */
-  #readWrite(key, record) {
-    const write = records.decodeWrite(key, record, this.#peer.replica.maxValueBytes)
-    if (write === undefined) {
-      this.damaged++
-      return
-    }
-    const { entry, base } = write
-    this.#saved.set(key, entry.stamp)
-    this.#writes.push({ key, entry, base })
-  }
-
-  /**
-   * All records of a table, in parts that do not keep the program long.
-   *
-   * @param {Table} table
-   */
-  async *#parts(table) {
-    let after = null
-    let most = FIRST_KEYS
-    for (;;) {
-      const part = await this.#copy.read(table, after, most)
-      const last = part.at(-1)
-      if (last === undefined) return
-      yield part
-      after = last[0]
-      const chars = part.reduce((sum, [, record]) => sum + String(record).length, 0)
-      if (chars > STEP_CHARS) most = Math.max(1, most >> 2)
-      else if (chars < STEP_CHARS / 2) most = Math.min(STEP_KEYS, 2 * most)
-    }
-  }
-
-  // -- writing ------------------------------------------------------------------------------------
 
   /** Saves what has changed up to now. */
   async save() {
@@ -150,17 +82,19 @@ export class Saving {
   }
 
   async #saveAll() {
-    const { replica, syncedMs } = this.#peer
+    const { replica } = this.#peer
     /** @type {Batch} */
     const batch = {
       ...this.#journal.take(),
       floorMs: replica.floorMs,
       forgotMs: replica.forgotMs,
       gaps: replica.gaps,
-      syncedMs: syncedMs ?? 0,
+      syncedMs: replica.syncedMs ?? 0,
     }
-    const keys = [...new Set([...batch.writes.keys(), ...batch.changes.keys()])]
-    if (keys.length === 0 && batch.syncedMs - this.#syncedMs < this.#stepMs) return
+    const others = [...batch.changes.keys()].filter((key) => !batch.writes.has(key))
+    // In their order, a store can put them together. Own writes come first, since somebody may wait.
+    const keys = [...batch.writes.keys(), ...(await sorted(others, this.#turn))]
+    if (keys.length === 0 && batch.syncedMs - this.#syncedMs < replica.stepMs) return
     let done = 0
     if (batch.absences === this.#absences || (await this.#purge(batch))) {
       for (const step of this.#steps(keys)) {
@@ -197,7 +131,7 @@ export class Saving {
       const forgotMs = Math.max(meta.forgotMs, batch.forgotMs)
       const isTrusted = knowledge.isTrusted(forgotMs, replica.knownMs, replica.gaps)
       const syncedMs = isLast ? Math.max(meta.syncedMs ?? 0, batch.syncedMs) : meta.syncedMs
-      const isLater = syncedMs !== null && syncedMs - (meta.syncedMs ?? 0) >= this.#stepMs
+      const isLater = syncedMs !== null && syncedMs - (meta.syncedMs ?? 0) >= replica.stepMs
       const left = knowledge.common(meta.gaps, meta.syncedMs ?? 0, batch.gaps, null)
       const gaps = isLast ? left.gaps : meta.gaps
       const isFilled = String(gaps) !== String(meta.gaps)
@@ -259,7 +193,7 @@ export class Saving {
    */
   async #purge(batch) {
     const { replica } = this.#peer
-    for await (const part of this.#parts("entries")) {
+    for await (const part of parts(this.#copy, "entries")) {
       const keys = part.map(([key]) => key).filter((key) => !replica.entries.has(key))
       if (!this.#isValid(batch)) return false
       if (keys.length === 0) continue
@@ -283,11 +217,6 @@ export class Saving {
   /** In touch, and no writes are set aside any more: those are in the saved outbox alone. */
   get #knowsAll() {
     return this.#peer.replica.inTouch && !this.#peer.isBusy
-  }
-
-  /** The time of the last touch need not be more exact than the end of tombstones. */
-  get #stepMs() {
-    return Math.max(1, Math.floor(this.#peer.replica.retentionMs / RETENTION_STEPS))
   }
 
   /**

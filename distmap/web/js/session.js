@@ -3,12 +3,15 @@
 // What is written during one turn leaves together, at the end of that turn.
 
 /** @import { Limits } from "./frames.js" */
+/** @import { Scheduler } from "./scheduler.js" */
 /** @import { MuxEvent, MuxStream } from "./states.js" */
 import { StreamError } from "./errors.js"
 import { DEFAULT_LIMITS, gather } from "./frames.js"
 import { MuxDemux } from "./mux.js"
+import { systemScheduler } from "./scheduler.js"
 import { Kind, State } from "./states.js"
 import { utf8Length } from "./text.js"
+import { Uplink } from "./uplink.js"
 
 export const PROTOCOL_ERROR = 1002
 
@@ -19,6 +22,7 @@ export const PROTOCOL_ERROR = 1002
  * @property {(message: string) => void} send
  * @property {(code: number, reason: string) => void} close the codes are those of WebSocket (RFC
  *   6455, 7.4)
+ * @property {number} [bufferedBytes] how much was sent that the network has not taken yet
  */
 
 /**
@@ -35,7 +39,7 @@ export const PROTOCOL_ERROR = 1002
 
 /**
  * @typedef {object} SessionOptions
- * @property {(call: () => void) => void} [endOfTurn]
+ * @property {Scheduler} [scheduler] that of the program if it is missing
  * @property {(stream: MuxStream) => StreamOwner | null} [opened] is called with each stream that
  *   the other side opens, and returns its owner; null refuses it
  * @property {Limits} [limits] what is taken from the other side
@@ -59,9 +63,10 @@ export class Session {
    * @param {SessionOptions} [options]
    */
   constructor(transport, options = {}) {
-    const { endOfTurn = queueMicrotask, limits = DEFAULT_LIMITS, idPrefix = "" } = options
+    const { scheduler = systemScheduler(), limits = DEFAULT_LIMITS, idPrefix = "" } = options
     this.#transport = transport
-    this.#endOfTurn = endOfTurn
+    this.#endOfTurn = scheduler.endOfTurn
+    this.uplink = new Uplink(scheduler, () => transport.bufferedBytes ?? 0)
     this.#opened = options.opened ?? (() => null)
     this.#sent = options.sent ?? (() => {})
     this.#mux = new MuxDemux(limits, idPrefix)
@@ -92,6 +97,7 @@ export class Session {
    */
   send(stream, payload) {
     this.#mux.send(stream, payload)
+    this.uplink.gathered(payload.length)
     this.#schedule()
   }
 
@@ -136,6 +142,7 @@ export class Session {
       this.#sent(utf8Length(message))
       this.#transport.send(message)
     }
+    this.uplink.flushed()
   }
 
   #schedule() {
@@ -155,6 +162,7 @@ export class Session {
    * @param {string} message
    */
   receive(message) {
+    this.uplink.heard()
     this.#handle(this.#mux.receive(message))
     if (this.#mux.hasOutput) this.#schedule()
   }
@@ -162,6 +170,7 @@ export class Session {
   /** The connection is gone: tells the owners of all streams. */
   lost() {
     this.alive = false
+    this.uplink.close()
     this.#handle(this.#mux.disconnect())
   }
 

@@ -1,6 +1,8 @@
 // The states of a mux-demux stream: one table says who may do what, and when.
 
-import { LocalProtocolError } from "./errors.js"
+/** @import { Limits } from "./frames.js" */
+import { LocalProtocolError, RemoteProtocolError } from "./errors.js"
+import * as frames from "./frames.js"
 import { utf8Length } from "./text.js"
 
 /** The state of one stream, as this side sees it. */
@@ -75,6 +77,42 @@ export function firstState(canSend, canReceive) {
   return canReceive ? State.RECEIVING : State.CLOSED
 }
 
+/**
+ * What is to open a stream.
+ *
+ * @typedef {object} Opening
+ * @property {unknown} meta
+ * @property {StateName} state
+ * @property {boolean} halfOpen
+ * @property {[message: string, code: string] | null} refusal why it is not opened
+ */
+
+/**
+ * Reads what is to open a stream.
+ *
+ * @param {unknown} payload of the frame
+ * @param {Limits} limits on the meta, and how many streams there may be
+ * @param {boolean} isFull whether so many are open
+ * @param {boolean} closing whether none is opened any more
+ * @returns {Opening}
+ */
+export function readNew(payload, limits, isFull, closing) {
+  /** @type {Opening} */
+  const opening = { meta: null, state: State.OPEN, halfOpen: false, refusal: null }
+  if (isFull) return { ...opening, refusal: [`more than ${limits.streams} streams`, "limit"] }
+  if (closing) return { ...opening, refusal: ["the connection is closing", "closing"] }
+  try {
+    const [meta, options] = frames.decodeNew(payload, limits.metaBytes)
+    const state = firstState(options.writable, options.readable)
+    const isUseless = state === State.CLOSED
+    const refusal = isUseless ? ["a stream that nobody can send on", "protocol"] : null
+    return /** @type {Opening} */ ({ meta, state, halfOpen: options.allowHalfOpen, refusal })
+  } catch (error) {
+    if (!(error instanceof RemoteProtocolError)) throw error
+    return { ...opening, refusal: [error.message, error.code] }
+  }
+}
+
 /** What MuxDemux.receive() reports; the detail of the event depends on it. */
 export const Kind = /** @type {const} */ ({
   OPENED: "opened", // the other side opened a stream; detail: its meta
@@ -145,6 +183,8 @@ export class StreamIds {
 export class MuxStream {
   /** The other side asked this one to stop sending. */
   sendPaused = false
+  /** How large all frames with data were that came. */
+  receivedBytes = 0
   /** @type {any} for the adapter that holds the stream */
   owner = null
   /** @type {any} for the adapter: the error that came before the close */

@@ -1,4 +1,6 @@
-// Where browsers keep data: IndexedDB. The one module that knows it.
+// Where browsers keep data: IndexedDB. This module and pages.js alone know it.
+
+import { ENTRIES, PAGES, findEntries, rangeOf, readAll, readEntries, resultOf, writeEntries } from "./pages.js"
 
 /**
  * A place where copies of maps are kept.
@@ -42,11 +44,11 @@
  * @property {() => void} close
  */
 
-/** Of the database; a later version may keep things in another way. */
-export const SCHEMA = 1
+/** Of the database. The first had no pages; what it saved is read as it is. */
+export const SCHEMA = 2
+const OUTBOX = "outbox"
 const META = "meta"
-/** @type {Table[]} */
-const TABLES = ["entries", "outbox"]
+const STORES = [ENTRIES, PAGES, OUTBOX, META]
 
 /**
  * Keeps copies in IndexedDB, each in a database of its own.
@@ -77,7 +79,8 @@ export class IndexedDbStore {
   async open(name, gone) {
     const request = this.#databases.open(name, SCHEMA)
     request.onupgradeneeded = () => {
-      for (const table of [...TABLES, META]) request.result.createObjectStore(table)
+      const { objectStoreNames: names } = request.result
+      for (const each of STORES) names.contains(each) || request.result.createObjectStore(each)
     }
     return new IndexedDbCopy(await resultOf(request), gone)
   }
@@ -117,13 +120,10 @@ class IndexedDbCopy {
    * @returns {Promise<[string, string][]>}
    */
   async read(table, after, most) {
-    const range = after === null ? null : IDBKeyRange.lowerBound(after, true)
-    const store = this.#database.transaction(table).objectStore(table)
-    const [keys, records] = await Promise.all([
-      resultOf(store.getAllKeys(range, most)),
-      resultOf(store.getAll(range, most)),
-    ])
-    return keys.map((key, at) => [/** @type {string} */ (key), records[at]])
+    if (table === ENTRIES) {
+      return readEntries(this.#database.transaction([ENTRIES, PAGES]), after, most)
+    }
+    return readAll(this.#database.transaction(table).objectStore(table), rangeOf(after, null), most)
   }
 
   /**
@@ -136,37 +136,13 @@ class IndexedDbCopy {
       /** @type {unknown} */
       let failure = null
       // Relaxed: it outlives the browser, though perhaps not a loss of power, and takes little time.
-      const transaction = this.#database.transaction([...TABLES, META], "readwrite", {
-        durability: "relaxed",
-      })
+      const transaction = this.#database.transaction(STORES, "readwrite", { durability: "relaxed" })
       transaction.oncomplete = () => resolve()
-      transaction.onabort = () => reject(failure ?? transaction.error ?? new Error("aborted"))
-      /** @type {Found} */
-      const found = { meta: undefined, entries: new Map(), outbox: new Map() }
-      let missing = 1 + keys.entries.length + keys.outbox.length
-      /**
-       * @param {IDBRequest} request
-       * @param {(record: any) => void} take
-       */
-      const expect = (request, take) => {
-        request.onsuccess = () => {
-          if (request.result !== undefined) take(request.result)
-          if (--missing > 0) return
-          try {
-            write(transaction, decide(found))
-          } catch (error) {
-            failure = error
-            transaction.abort()
-          }
-        }
-      }
-      for (const table of TABLES) {
-        const store = transaction.objectStore(table)
-        for (const key of keys[table]) {
-          expect(store.get(key), (record) => found[table].set(key, record))
-        }
-      }
-      expect(transaction.objectStore(META).get(META), (record) => void (found.meta = record))
+      transaction.onabort = () => reject(transaction.error ?? failure ?? new Error("aborted"))
+      change(transaction, keys, decide).catch((error) => {
+        failure = error
+        abort(transaction)
+      })
     })
   }
 
@@ -176,30 +152,38 @@ class IndexedDbCopy {
 }
 
 /**
+ * Reads, decides and writes.
+ *
  * @param {IDBTransaction} transaction
- * @param {Changed} changed
+ * @param {Record<Table, string[]>} keys
+ * @param {(found: Found) => Changed} decide
  */
-function write(transaction, changed) {
-  for (const table of TABLES) {
-    const store = transaction.objectStore(table)
-    for (const [key, record] of changed[table]) {
-      if (record === null) store.delete(key)
-      else store.put(record, key)
-    }
+async function change(transaction, keys, decide) {
+  const outbox = transaction.objectStore(OUTBOX)
+  const [entries, meta, ...writes] = await Promise.all([
+    findEntries(transaction, keys.entries),
+    resultOf(transaction.objectStore(META).get(META)),
+    ...keys.outbox.map((key) => resultOf(outbox.get(key))),
+  ])
+  /** @type {Found} */
+  const found = { meta, entries: entries.records, outbox: new Map() }
+  keys.outbox.forEach((key, at) => writes[at] === undefined || found.outbox.set(key, writes[at]))
+  const changed = decide(found)
+  writeEntries(transaction, entries, changed.entries)
+  for (const [key, record] of changed.outbox) {
+    if (record === null) outbox.delete(key)
+    else outbox.put(record, key)
   }
   if (changed.meta !== undefined) transaction.objectStore(META).put(changed.meta, META)
   // It need not wait for more: a page that is being closed gets it done.
   transaction.commit?.()
 }
 
-/**
- * @template T
- * @param {IDBRequest<T>} request
- * @returns {Promise<T>}
- */
-function resultOf(request) {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  })
+/** @param {IDBTransaction} transaction */
+function abort(transaction) {
+  try {
+    transaction.abort()
+  } catch {
+    // It is over already.
+  }
 }

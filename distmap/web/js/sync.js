@@ -7,17 +7,26 @@
 //
 // See Meyer, "Range-Based Set Reconciliation" (2023).
 
-/** @import { Entry, KeyedEntry } from "./entries.js" */
+/** @import { Entry } from "./entries.js" */
 /** @import { Replica, Update } from "./lww.js" */
 /** @import { Item, Summary } from "./ranges.js" */
 /** @import { Reply } from "./sync_donor.js" */
 /** @import { Answer, Done, Hello } from "./sync_wire.js" */
-import { HASH_DIGITS, entryHash } from "./entries.js"
+import { HASH_DIGITS } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
-import { Burials, mergeAll, mergeAnswer } from "./merging.js"
-import { Queue } from "./queue.js"
-import { DIGITS, isEqual } from "./ranges.js"
-import { cut, encodeHello, heldTexts, holdAll, learnFrom, trusts } from "./sync_donor.js"
+import { Handover } from "./handover.js"
+import { mergeAll, mergeAnswer, readSets } from "./merging.js"
+import { DIGITS, digitsOf, isEqual } from "./ranges.js"
+import {
+  FRESH_MS,
+  countRepaired,
+  cut,
+  encodeHello,
+  heldTexts,
+  holdAll,
+  learnFrom,
+  trusts,
+} from "./sync_donor.js"
 import * as wire from "./sync_wire.js"
 
 export { Donor } from "./sync_donor.js"
@@ -34,12 +43,6 @@ export const SPLIT_ABOVE = 32
 export const SPLIT_DENSE_ABOVE = 64
 /** Ranges are compared together up to about so many entries (both sides together). */
 export const GATHER = 2048
-
-/**
- * An entry younger than this may be on its way: that a side lacks it tells of no divergence. Nor does a
- * tombstone of which so little of the retention is left: one side may have forgotten it.
- */
-export const FRESH_MS = 5000
 /** Entries that a donor may send over twice what it said it has: nobody is kept busy for ever. */
 export const SLACK = 10_000
 
@@ -56,13 +59,12 @@ export class Newcomer {
   waits = false
   /** How many entries one side lacked that it ought to have had. */
   repaired = 0
-  #replica
-  #reader
+  /** What is unknown here and the donor has was not deleted. */
+  trustsDonor = false
   #freshMs
   #met
   /** @type {Hello | null} the donor's */
   #hello = null
-  #trustsDonor = false
   #budget = 0
   /** @type {Map<number, AnswerHandler>} */
   #handlers = new Map()
@@ -75,29 +77,24 @@ export class Newcomer {
   #toCompare = []
   /** @type {[prefixes: string[], start: string][]} a part is compared; where to go on */
   #begun = []
-  /** @type {string[]} ranges to hand over */
-  #toGive = []
-  /** @type {Queue<string>} keys to hand over */
-  #toPush = new Queue()
-  #burials = new Burials()
+  #handover
 
   /**
    * @param {Replica} replica what it takes into and gives from
    * @param {Met} [met] is called with the donor's floor, and whether it has forgotten deletes that
    *   the replica may not know of, before anything is compared; tells whether that may begin
-   * @param {boolean} [reader] this side may only read: what it has and the donor has not goes
    */
-  constructor(replica, met = () => true, reader = false) {
-    this.#reader = reader
+  constructor(replica, met = () => true) {
     this.blank = replica.entries.size === 0
-    this.#replica = replica
+    this.replica = replica
+    this.#handover = new Handover(replica, GATHER, (entry) => this.#countRepaired([entry]))
     this.#freshMs = replica.clock.nowMs() - FRESH_MS
     this.#met = met
   }
 
   /** The first message. */
   start() {
-    return [encodeHello(this.#replica, this.blank)]
+    return [encodeHello(this.replica, this.blank)]
   }
 
   /**
@@ -109,35 +106,34 @@ export class Newcomer {
    */
   receive(message) {
     const answer = wire.decodeAnswer(message)
-    /** @type {Update[]} */
-    let updates = []
     if (answer.event === "hello") {
-      return [this.#receiveHello(answer), []]
+      return [this.receiveHello(answer), []]
     } else if (answer.event === "done") {
       return [[], this.#receiveDone(answer)]
     } else {
       const handler = this.#handlers.get(answer.id)
       if (handler === undefined) throw new RemoteProtocolError("an answer to no question")
       this.#handlers.delete(answer.id)
-      updates = handler(answer)
+      const updates = handler(answer)
+      return [this.#ask(), updates]
     }
-    return [this.#ask(), updates]
   }
 
-  /** @param {Hello} hello */
-  #receiveHello(hello) {
+  /**
+   * The donor greets.
+   *
+   * @param {Hello} hello
+   * @returns {string[]} what to send
+   */
+  receiveHello(hello) {
     if (this.#hello !== null) throw new RemoteProtocolError("a second hello")
     this.#hello = hello
     const { count, floor_ms: floorMs } = hello
-    this.#trustsDonor = trusts(this.#replica, hello)
-    const { knownMs } = this.#replica
+    this.trustsDonor = trusts(this.replica, hello)
+    const { knownMs } = this.replica
     const outdated = knownMs !== null && floorMs > knownMs
     this.waits = !this.#met(floorMs, outdated)
-    if (!outdated) this.#replica.adoptFloor(floorMs)
-    if (this.#reader) {
-      this.#replica.forgetFloor()
-      this.#trustsDonor = true
-    }
+    if (!outdated) this.replica.adoptFloor(floorMs)
     this.#budget = 2 * count + SLACK
     return this.waits ? [] : this.goOn()
   }
@@ -146,8 +142,8 @@ export class Newcomer {
   goOn() {
     const { count, sum } = /** @type {Hello} */ (this.#hello)
     this.waits = false
-    const mine = this.blank ? /** @type {Summary} */ ([0, 0]) : this.#replica.digest()
-    this.#judge("", mine, [count, sum], SPLIT_ABOVE)
+    const mine = this.blank ? /** @type {Summary} */ ([0, 0]) : this.replica.digest()
+    this.judge("", mine, [count, sum], SPLIT_ABOVE)
     return this.#ask()
   }
 
@@ -161,7 +157,7 @@ export class Newcomer {
       throw new RemoteProtocolError("the donor was done too early")
     }
     this.done = true
-    const replica = this.#replica
+    const replica = this.replica
     learnFrom(replica, hello)
     return holdAll(replica, held)[0]
   }
@@ -174,13 +170,12 @@ export class Newcomer {
    * @param {Summary} theirs
    * @param {number} most a range of more entries than that is divided
    */
-  #judge(prefix, mine, theirs, most) {
+  judge(prefix, mine, theirs, most) {
     if (isEqual(mine, theirs)) return
     const count = mine[0] + theirs[0]
     const divisible = prefix.length < HASH_DIGITS
-    // To a reader entries may have come meanwhile that the donor has too: it asks about each.
-    if (theirs[0] === 0 && !this.#reader) {
-      this.#toGive.push(prefix)
+    if (theirs[0] === 0) {
+      this.#handover.addRange(prefix)
     } else if (mine[0] === 0 && count > GATHER && divisible) {
       // In parts, so that several chunks can be under way.
       const part = Math.floor(count / DIGITS.length)
@@ -202,14 +197,14 @@ export class Newcomer {
     }
     if (this.#handlers.size === 0 && !this.#finishing) {
       this.#finishing = true
-      out.push(wire.done(heldTexts(this.#replica)))
+      out.push(wire.done(heldTexts(this.replica)))
     }
     return out
   }
 
   #nextRequest() {
     // Dividing comes last, and deepest ranges first: that bounds how much is still to do.
-    if (this.#toPush.length || this.#toGive.length || this.#burials.size) return this.#push()
+    if (!this.#handover.isEmpty) return this.#push()
     const begun = this.#begun.pop()
     if (begun !== undefined) return this.#compare(...begun)
     if (this.#toCompare.length) return this.#compare(this.#gather(), "")
@@ -246,12 +241,12 @@ export class Newcomer {
     }
     prefixes.forEach((prefix, at) => {
       const numbers = answer.sums[at]
-      const mine = this.#replica.tree.children(prefix)
+      const mine = this.replica.tree.children(prefix)
       /** @type {Summary[]} */
       const theirs = mine.map((_, part) => [numbers[2 * part], numbers[2 * part + 1]])
       const differing = mine.filter((ours, part) => !isEqual(ours, theirs[part])).length
       const most = differing > (DIGITS.length * 3) / 4 ? SPLIT_DENSE_ABOVE : SPLIT_ABOVE
-      mine.forEach((ours, part) => this.#judge(prefix + DIGITS[part], ours, theirs[part], most))
+      mine.forEach((ours, part) => this.judge(prefix + DIGITS[part], ours, theirs[part], most))
     })
     return []
   }
@@ -278,7 +273,7 @@ export class Newcomer {
     /** @type {Map<number, Item>} */
     const own = new Map()
     for (const prefix of this.blank ? [] : prefixes) {
-      for (const item of this.#replica.tree.items(prefix, start)) own.set(item.hash, item)
+      for (const item of this.replica.tree.items(prefix, start)) own.set(item.hash, item)
     }
     const id = this.#expect((answer) => this.#receiveEntries(prefixes, start, own, answer))
     return wire.askEntries(id, prefixes, start, [...own.keys()])
@@ -297,63 +292,51 @@ export class Newcomer {
     }
     const { columns, next: after } = answer
     const count = answer.entries.length + (columns?.keys.length ?? 0)
-    if (after !== null) {
-      if (after <= start || count === 0) {
-        throw new RemoteProtocolError("the donor does not get ahead")
-      }
-      const rest = prefixes.filter((prefix) => prefix >= after.slice(0, prefix.length))
-      if (rest.length) this.#begun.push([rest, after])
+    if (after !== null && (after <= start || count === 0)) {
+      throw new RemoteProtocolError("the donor does not get ahead")
     }
     this.#budget -= count
     if (this.#budget < 0) {
       throw new RemoteProtocolError("many more entries than the donor said it has")
     }
-    const hello = this.#hello
-    const gone = this.#reader ? this.#drop(own, answer.missing, after) : []
-    const trusted = hello !== null && this.#trustsDonor && trusts(this.#replica, hello)
-    const updates = mergeAnswer(this.#replica, answer, { trusted, burials: this.#burials })
-    for (const { entry } of updates) this.#countRepaired(entry)
-    if (this.#reader) return join(gone, updates)
-    // What the donor lacks is its to have, unless what it sent has just replaced that.
-    const replaced = new Set(updates.map((update) => update.key))
-    for (const hash of answer.missing) {
-      const item = own.get(hash)
-      if (item === undefined || replaced.has(item.key)) continue
-      own.delete(hash)
-      if (after === null || item.path < after) this.#toPush.push(item.key)
+    const sets = readSets(this.replica, answer)
+    // Now it is sound: nothing of a faulty answer may take effect.
+    if (after !== null) {
+      const rest = prefixes.filter((prefix) => prefix >= after.slice(0, prefix.length))
+      if (rest.length) this.#begun.push([rest, after])
     }
-    return updates
+    const lacked = [...new Set(answer.missing)].flatMap((hash) => own.get(hash) ?? [])
+    const before = lacked.filter(({ place }) => after === null || digitsOf(place) < after)
+    return this.take(sets, answer.entries, before)
   }
 
   /**
-   * What a reader has and the donor has not goes, unless it has changed since it was asked about.
+   * Takes what the donor has sent.
    *
-   * @param {Map<number, Item>} own
-   * @param {number[]} missing
-   * @param {string | null} after
+   * @param {Map<string, Entry>} sets
+   * @param {unknown[]} others
+   * @param {Item[]} lacked what this side had there when it asked, and the donor has not
    * @returns {Update[]}
    */
-  #drop(own, missing, after) {
-    const updates = []
-    for (const hash of missing) {
-      const item = own.get(hash)
-      if (item === undefined || (after !== null && item.path >= after)) continue
-      const entry = this.#replica.entries.get(item.key)
-      if (entry !== undefined && entryHash(item.key, entry) === hash) {
-        updates.push(this.#replica.forget(item.key))
-      }
-    }
+  take(sets, others, lacked) {
+    const hello = this.#hello
+    const trusted = hello !== null && this.trustsDonor && trusts(this.replica, hello)
+    const { burials } = this.#handover
+    const updates = mergeAnswer(this.replica, sets, others, { trusted, burials })
+    this.#countRepaired(updates.map(({ entry }) => entry))
+    if (lacked.length === 0) return updates
+    // What the donor lacks is its to have, unless what it sent has just replaced that.
+    const replaced = new Set(updates.map(({ key }) => key))
+    for (const { key } of lacked) if (!replaced.has(key)) this.#handover.add(key)
     return updates
   }
 
   // -- handing over -------------------------------------------------------------------------------
 
   #push() {
-    const texts = cut(this.#takePushed())
-    return wire.push(
-      this.#expect((answer) => this.#receiveTaken(answer)),
-      texts,
-    )
+    const texts = cut(this.#handover.take())
+    const id = this.#expect((answer) => this.#receiveTaken(answer))
+    return wire.push(id, texts)
   }
 
   /**
@@ -364,63 +347,11 @@ export class Newcomer {
     if (answer.event !== "taken") {
       throw new RemoteProtocolError("entries were pushed, and not taken")
     }
-    return mergeAll(this.#replica, answer.buried)
+    return mergeAll(this.replica, answer.buried)
   }
 
-  /** @returns {Generator<KeyedEntry, void>} */
-  *#takePushed() {
-    yield* this.#burials.take()
-    while (this.#toPush.length || this.#toGive.length) {
-      const key = this.#toPush.shift()
-      if (key === undefined) {
-        this.#give(/** @type {string} */ (this.#toGive.pop()))
-        continue
-      }
-      const entry = this.#replica.entries.get(key)
-      if (entry === undefined) continue
-      this.#countRepaired(entry)
-      yield [key, entry]
-    }
+  /** @param {Entry[]} entries that one side lacked */
+  #countRepaired(entries) {
+    this.repaired += countRepaired(this.#freshMs, this.replica.retentionMs, entries)
   }
-
-  /**
-   * A range that the donor has nothing of: a large one is taken in parts.
-   *
-   * @param {string} prefix
-   */
-  #give(prefix) {
-    const { tree } = this.#replica
-    if (tree.summary(prefix)[0] > GATHER && prefix.length < HASH_DIGITS) {
-      for (const digit of DIGITS) this.#toGive.push(prefix + digit)
-    } else {
-      for (const key of tree.keys(prefix)) this.#toPush.push(key)
-    }
-  }
-
-  /**
-   * Copies have diverged if one side lacks an entry, unless it is on its way, or a tombstone that one
-   * may have forgotten before the other.
-   *
-   * @param {Entry} entry
-   */
-  #countRepaired({ stamp, value }) {
-    const oldMs = value === null ? this.#freshMs + 2 * FRESH_MS - this.#replica.retentionMs : 0
-    if (stamp.ms >= oldMs && stamp.ms < this.#freshMs) this.repaired++
-  }
-}
-
-/**
- * What went and what came, each key once.
- *
- * @param {Update[]} gone
- * @param {Update[]} came
- * @returns {Update[]}
- */
-function join(gone, came) {
-  const updates = new Map(gone.map((update) => [update.key, update]))
-  for (const update of came) {
-    const old = updates.get(update.key)?.old ?? update.old
-    updates.set(update.key, { ...update, old })
-  }
-  return [...updates.values()]
 }

@@ -11,9 +11,16 @@ import { encodeEntry } from "./entries.js"
 import { RemoteProtocolError } from "./errors.js"
 import { byStamp } from "./holding.js"
 import { Burials, mergeAll } from "./merging.js"
+import { digitsOf } from "./ranges.js"
 import * as wire from "./sync_wire.js"
 import { CHUNK_BYTES } from "./sync_wire.js"
 import { utf8Length } from "./text.js"
+
+/**
+ * An entry younger than this may be on its way: that a side lacks it tells of no divergence. Nor does a
+ * tombstone of which so little of the retention is left: one side may have forgotten it.
+ */
+export const FRESH_MS = 5000
 
 /**
  * Messages to send, and what changed in the replica.
@@ -116,18 +123,19 @@ export class Donor {
     const texts = []
     /** @type {KeyedEntry[]} */
     const sets = []
+    const { tree, entries } = this.#replica
     /** @param {string | null} next */
     const answer = (next) =>
       wire.entries(id, texts, next, [...unmet], sets.length ? encodeColumns(sets) : null)
     let size = 0
-    let last = ""
+    let last = -1
     for (const prefix of prefixes) {
-      for (const { path, key, hash } of this.#replica.tree.items(prefix, start)) {
+      for (const { place, key, hash } of tree.items(prefix, start)) {
         // Keys of one position stay together, or the next chunk could begin where this one did.
-        if (size >= CHUNK_BYTES && path !== last) return answer(path)
-        last = path
+        if (size >= CHUNK_BYTES && place !== last) return answer(digitsOf(place))
+        last = place
         if (unmet.delete(hash)) continue
-        const entry = /** @type {Entry} */ (this.#replica.entries.get(key))
+        const entry = /** @type {Entry} */ (entries.get(key))
         if (columns && entry.value !== null && entry.extras === null) {
           sets.push([key, entry])
           size += ENTRY_BYTES + utf8Length(JSON.stringify(key)) + utf8Length(entry.value)
@@ -161,6 +169,21 @@ export function encodeHello(replica, blank = false) {
  */
 export function trusts(replica, { known_ms: knownMs, gaps }) {
   return replica.trusts(knownMs, gaps)
+}
+
+/**
+ * How many of some entries that a side lacked tell that copies had diverged: those that are neither on
+ * their way, from `freshMs` on, nor tombstones that one may have forgotten before the other.
+ *
+ * @param {number} freshMs
+ * @param {number} retentionMs
+ * @param {Entry[]} entries
+ */
+export function countRepaired(freshMs, retentionMs, entries) {
+  return entries.filter(({ stamp, value }) => {
+    const oldMs = value === null ? freshMs + 2 * FRESH_MS - retentionMs : 0
+    return stamp.ms >= oldMs && stamp.ms < freshMs
+  }).length
 }
 
 /**

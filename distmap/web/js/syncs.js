@@ -95,7 +95,7 @@ export class Syncs {
     this.refusing.clear()
   }
 
-  // -- what the conversations ask and tell: see Party in syncing.js -------------------------------
+  // -- what the conversations ask and tell: see Party in conversation.js ---------------------------
 
   newConversation() {
     return this.#peer.begin()

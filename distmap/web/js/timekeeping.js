@@ -3,13 +3,14 @@
 /** @import { Replica } from "./lww.js" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Port } from "./port.js" */
+import { MIN_TIME_MS } from "./clock.js"
 import { Correction } from "./correction.js"
 import { OffsetEstimator } from "./offset.js"
 
 /** If an acknowledgement names a time so far from the estimated one, the relay is asked. */
 export const SUSPICIOUS_MS = 10_000
 
-/** Keeps the clock of one replica at the relay's time. */
+/** Keeps the clock of one replica at the relay's time, unless the relay has none. */
 export class Timekeeper {
   /** Whether the relay can be asked. */
   online = false
@@ -73,7 +74,9 @@ export class Timekeeper {
    * @param {number} timeMs
    */
   acknowledged(timeMs) {
-    if (Math.abs(this.#replica.clock.nowMs() - timeMs) > SUSPICIOUS_MS) this.ask()
+    const { clock } = this.#replica
+    if (timeMs < MIN_TIME_MS && clock.heardMs === null) return // that it has none is known
+    if (Math.abs(clock.nowMs() - timeMs) > SUSPICIOUS_MS) this.ask()
   }
 
   /**
@@ -95,6 +98,10 @@ export class Timekeeper {
    */
   #learn(askedMs, timeMs) {
     const { clock } = this.#replica
+    if (timeMs < MIN_TIME_MS) {
+      clock.heardMs = null // as before the first connection
+      return
+    }
     clock.heardMs = timeMs
     const offsetMs = this.#offset.add(askedMs, this.#nowMs(), timeMs)
     if (offsetMs === null || !clock.correct(offsetMs)) return

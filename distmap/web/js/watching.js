@@ -4,7 +4,7 @@
 /** @import { Summary } from "./ranges.js" */
 /** @import { Scheduler, Timer } from "./scheduler.js" */
 import { Gossip } from "./gossip.js"
-import { FOLD_KEYS } from "./syncing.js"
+import { FOLD_KEYS } from "./conversation.js"
 
 /** The gossip of one map; see gossip.js. */
 export class Watching {
