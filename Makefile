@@ -61,7 +61,8 @@ pytest: setup
 
 # These take long and tell nothing of the runner or of the lowest versions, so pytest alone runs them.
 ONCE := $(addprefix tests/test_, benchmarks.py chromium.py crowd.py docker.py docs.py fuzz.py \
-  npm_package.py page.py page_access.py proxy_servers.py simulation.py soak.py systemd.py turns.py)
+  node.py npm_package.py page.py page_access.py proxy_servers.py simulation.py soak.py systemd.py \
+  turns.py)
 
 # The same tests as Twisted's own runner takes them; skips are judged by pytest (tests/conftest.py).
 trial: setup

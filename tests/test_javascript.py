@@ -1,11 +1,9 @@
-"""The JavaScript client: its own tests, its types, and maps that it shares with Python peers."""
+"""The JavaScript client: maps that it shares with Python peers. More is in tests/test_node.py."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-import distmap
 from distmap import DistributedMap, connect
 from distmap.clock import Stamp
 from distmap.entries import Entry
@@ -31,16 +28,6 @@ JS = ROOT / "tests" / "js"
 TSC = JS / "node_modules" / "typescript" / "bin" / "tsc"
 WAIT_SECONDS = 60.0
 HOUR_MS = 3_600_000
-IMPORT = re.compile(r'^(?:import|export|}) (?:.* )?from "(.*)"$', re.MULTILINE)
-OUTSIDE = re.compile(
-    r"\b(Date|random\(\)|console|WebSocket|fetch|location|document|window|crypto|performance"
-    r"|set(Timeout|Interval|Immediate)|queueMicrotask|MessageChannel|indexedDB|navigator)\b"
-)
-# The modules that talk to the world, as Python's adapters do.
-ADAPTERS = {
-    *("distmap", "connection", "connector", "credentials", "events", "map", "persistence"),
-    *("fetching", "scheduler", "seat", "session", "store", "syncs", "wake"),
-}
 reactor: Any = global_reactor
 
 # Names that objects of JavaScript inherit, and texts that break careless codecs.
@@ -62,75 +49,6 @@ def node() -> str:
     if not TSC.is_file() or not (JS / "node_modules" / "ws").is_dir():
         raise SkipTest("needs the packages of tests/js: run `npm ci` there")
     return found
-
-
-def run(*command: str | Path) -> None:
-    """Runs a command in tests/js; fails with what it said if it fails."""
-    done = subprocess.run(
-        command, cwd=JS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600,
-        check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise AssertionError(f"{command[1:]} ended with {done.returncode}:\n{done.stdout}")
-
-
-def sources() -> list[Path]:
-    """The modules of the client."""
-    web = ROOT / "distmap" / "web"
-    return sorted([*web.glob("*.js"), *(web / "js").glob("*.js")])
-
-
-def imports(path: Path) -> set[Path]:
-    """What a module imports."""
-    return {(path.parent / name).resolve() for name in IMPORT.findall(path.read_text("utf-8"))}
-
-
-class Alone(TestCase):
-    """What needs no Python."""
-
-    timeout = 600
-
-    def test_with_node(self) -> None:
-        """The tests in tests/js."""
-        tests = sorted(path.name for path in JS.glob("test_*.mjs"))
-        self.assertGreater(len(tests), 8)
-        run(node(), "--test", *tests)
-
-    def test_types(self) -> None:
-        """The compiler of TypeScript finds nothing wrong with the sources and the tests."""
-        run(node(), TSC, "-p", ".")
-
-    def test_imports_no_package(self) -> None:
-        """Every module imports only what lies beside it: a page can load the client as it is. And
-        only what comes before it in some order: no two modules need each other.
-        """
-        page = (ROOT / "distmap" / "web" / "page").glob("*.js")
-        needs = {path: imports(path) for path in [*sources(), *page]}
-        self.assertGreater(len(needs), 30)
-        while needs:
-            ready = [path for path, needed in needs.items() if not needed & needs.keys()]
-            self.assertTrue(ready, f"they need each other: {sorted(path.name for path in needs)}")
-            for path in ready:
-                self.assertEqual([each for each in needs.pop(path) if not each.is_file()], [])
-
-    def test_core_does_no_input_or_output(self) -> None:
-        """Time, chance and sockets are handed in."""
-        found = [
-            f"{path.name}:{number}: {line.strip()}"
-            for path in sources()
-            if path.stem not in ADAPTERS
-            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-            if OUTSIDE.search(line) and not line.lstrip().startswith(("//", "*", "/*"))
-        ]
-        self.assertEqual(found, [])
-
-    def test_package(self) -> None:
-        """What npm would publish has the version of the Python package, and what it names."""
-        web = ROOT / "distmap" / "web"
-        package = json.loads((web / "package.json").read_text("utf-8"))
-        self.assertEqual(package["version"], distmap.__version__)
-        named = [*package["exports"]["."].values(), *package["files"]]
-        self.assertEqual([name for name in named if not (web / name).exists()], [])
 
 
 class NodePeer(ProcessProtocol):
