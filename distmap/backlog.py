@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 RELIEF: Final = 0.75
 """The part of the bound that is left after a relief, so that the next one is not due at once."""
@@ -88,9 +88,14 @@ class Backlog:
         self._waits: dict[int, int] = {}  # in how many queues a frame is, by its identity
 
     @property
+    def held_bytes(self) -> int:
+        """Both together."""
+        return self.queued_bytes + self.unfinished_bytes
+
+    @property
     def is_over(self) -> bool:
         """Whether more is held than may be."""
-        return 0 < self._most_bytes < self.queued_bytes + self.unfinished_bytes
+        return 0 < self._most_bytes < self.held_bytes
 
     def add(self, frame: bytes) -> None:
         """A frame waits for one more connection."""
@@ -117,9 +122,7 @@ class Backlog:
         """
         if not self.is_over:
             return
-        by_size: list[Any] = sorted(holders, key=lambda each: (-each.held_bytes, each.number))
-        for holder in by_size:
-            held_bytes = self.queued_bytes + self.unfinished_bytes
-            if held_bytes <= self._most_bytes * RELIEF or not holder.held_bytes:
+        for holder in sorted(holders, key=lambda each: (-each.held_bytes, each.number)):
+            if self.held_bytes <= self._most_bytes * RELIEF or not holder.held_bytes:
                 return
             holder.relieve()

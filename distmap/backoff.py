@@ -8,7 +8,7 @@ from typing import Final
 FIRST_DELAY_SECONDS: Final = 0.5
 LAST_DELAY_SECONDS: Final = 10.0
 REFUSED_SECONDS: Final = 10.0
-"""Likewise after a refusal, which a relay remembers for about as long."""
+"""The first range after a refusal, which a relay remembers for about as long."""
 LAST_REFUSED_SECONDS: Final = 300.0
 
 

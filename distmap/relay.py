@@ -143,18 +143,16 @@ class RelayService(Service):
     def _listens(self, port: IListeningPort) -> None:
         self.port = port
         address: Any = port.getHost()
-        options = self.server.options
         self._log.info("listening on {host}, {who}", host=_name(address), who=self._who(address))
-        if options.authorizer is None and self._others_reach(address):
+        if self._options.authorizer is None and self._others_reach(address):
             # Whoever embeds the relay may have other walls around it.
             self._log.warn("anybody who can reach {host} may read and write", host=_name(address))
-
         if self._reactor.seconds() * 1000 < MIN_TIME_MS:
             self._log.warn("the clock of this machine is not set: peers go by their own")
 
     def _who(self, address: Any) -> str:
         """Who can come in, and how to let in others."""
-        if self.server.options.authorizer is not None:
+        if self._options.authorizer is not None:
             return "for those whom the authorizer lets in"
         if self._options.open or self._others_reach(address):
             return "for everybody who can reach it"
@@ -164,7 +162,7 @@ class RelayService(Service):
 
     def _others_reach(self, address: Any) -> bool:
         """Whether machines other than this can, by an address or through a proxy."""
-        proxies = self.server.options.trusted_proxies
+        proxies = self._options.trusted_proxies
         return bool(proxies) or not is_loopback(getattr(address, "host", None) or "")
 
     def _accept(self, socket: ServerSocket, address: IAddress) -> RelayConnection:

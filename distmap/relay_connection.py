@@ -156,9 +156,11 @@ class RelayConnection:
         if link is not None and intake is not None:
             traffic.frames_in = link.mux.frames_in
             intake.read(size_bytes, traffic.frames_in, link.mux.openings, slow_frames)
-            intake.hold(unfinished_bytes + link.mux.decoder.partial_bytes)
-            if self._owner.backlog.is_over:
-                self._owner.schedule()
+            unfinished_bytes += link.mux.decoder.partial_bytes
+            if unfinished_bytes != intake.unfinished_bytes:
+                intake.hold(unfinished_bytes)
+                if self._owner.backlog.is_over:
+                    self._owner.schedule()
 
     @property
     def rests(self) -> bool:
@@ -252,9 +254,8 @@ class RelayConnection:
 
     def _start_stall(self) -> None:
         if self._stall is None:
-            self._stall = self._owner.reactor.callLater(
-                self._owner.options.stall_seconds, self._stalled
-            )
+            seconds = self._owner.options.stall_seconds
+            self._stall = self._owner.reactor.callLater(seconds, self._stalled)
 
     def _stalled(self) -> None:
         self._stall = None

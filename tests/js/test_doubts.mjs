@@ -106,13 +106,19 @@ test("the connection is lost before it is ready: nothing was decided yet", () =>
   assert.deepEqual([turns(), replica.entries.size], [[], 0])
 })
 
-test("the connection is lost meanwhile: it goes on, and what comes then waits again", () => {
+/** The connection was lost while doubtful entries were taken, and is back; one more has come. */
+function backMeanwhile() {
   const { replica, peer, ready, others, welcome, turns } = fixture()
   others(COUNT)
   peer.synced()
   peer.lost()
   welcome()
   peer.receive({ event: "set", key: "late", value: 1, stamp: [1, 0, "x"] })
+  return { replica, peer, ready, turns }
+}
+
+test("the connection is lost meanwhile: it goes on, and what comes then waits again", () => {
+  const { replica, peer, ready, turns } = backMeanwhile()
   assert.deepEqual(turns(), [500], "one step with the welcome, one in a turn of its own")
   assert.deepEqual([replica.entries.size, ready], [COUNT, []])
   peer.synced()
@@ -120,12 +126,7 @@ test("the connection is lost meanwhile: it goes on, and what comes then waits ag
 })
 
 test("it is ready again meanwhile", () => {
-  const { replica, peer, ready, others, welcome, turns } = fixture()
-  others(COUNT)
-  peer.synced()
-  peer.lost()
-  welcome()
-  peer.receive({ event: "set", key: "late", value: 1, stamp: [1, 0, "x"] })
+  const { replica, peer, ready, turns } = backMeanwhile()
   peer.synced()
   turns()
   assert.deepEqual([replica.entries.size, ready], [COUNT + 1, ["peer"]])

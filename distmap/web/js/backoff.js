@@ -2,7 +2,7 @@
 
 export const FIRST_DELAY_SECONDS = 0.5
 export const LAST_DELAY_SECONDS = 10
-/** Likewise after a refusal, which a relay remembers for about as long. */
+/** The first range after a refusal, which a relay remembers for about as long. */
 export const REFUSED_SECONDS = 10
 export const LAST_REFUSED_SECONDS = 300
 
